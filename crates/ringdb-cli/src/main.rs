@@ -1,0 +1,3 @@
+//! The `ringdb` program.
+
+fn main() {}

@@ -1,0 +1,67 @@
+//! What the index refuses, and with which values.
+//!
+//! Every error is found before the first row is scanned, so a search either answers completely or
+//! not at all; each one is small, `Copy` and comparable. Nothing here describes a failure of input
+//! or output: this crate has none.
+
+/// Why a ring, a set of rows, a query or an environment was refused.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A number of coordinates per vector that no set of rows may have.
+    #[error("dims is {dims}, must be from 1 to {max}")]
+    InvalidDims {
+        /// The number asked for.
+        dims: usize,
+        /// The largest allowed.
+        max: usize,
+    },
+    /// A vector that has more or fewer coordinates than the rows.
+    #[error("vector has {got} coordinates, expected {expected}")]
+    DimensionMismatch {
+        /// Coordinates per row.
+        expected: usize,
+        /// Coordinates given.
+        got: usize,
+    },
+    /// A coordinate that is NaN or infinite.
+    #[error("coordinate {index} is {value}, must be finite")]
+    NotFinite {
+        /// Position in the slice that was given.
+        index: usize,
+        /// The offending value.
+        value: f32,
+    },
+    /// A bound that no ring can have.
+    #[error("invalid ring bound, {what}: {value}")]
+    InvalidBounds {
+        /// The bound, by the name of its parameter, and what is wrong with it where the value alone
+        /// does not tell.
+        what: &'static str,
+        /// The offending value.
+        value: f64,
+    },
+    /// More rows than ids.
+    #[error("{rows} rows given, at most {max} can be numbered")]
+    TooManyRows {
+        /// Rows given.
+        rows: usize,
+        /// The largest allowed.
+        max: usize,
+    },
+    /// An id that no row has.
+    #[error("id {id} is out of range, there are {len} rows")]
+    IdOutOfRange {
+        /// The id asked for.
+        id: u32,
+        /// Number of rows.
+        len: usize,
+    },
+    /// The calling thread treats subnormal numbers as zero, which would change distances and
+    /// thresholds.
+    #[error("the floating-point environment flushes subnormal numbers to zero")]
+    FlushToZero,
+}
+
+/// The result of everything in this crate that can be refused.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,157 @@
+//! The vocabulary in AVX2: eight lanes in two registers, the low and the high four.
+//!
+//! Invariant: an [`Avx2`] exists only where the processor has AVX2, so every use of these
+//! intrinsics is proven by the value at hand. Nothing is read outside the slices given. Although
+//! such processors have FMA, it is neither enabled nor used.
+#![expect(
+    unsafe_code,
+    reason = "intrinsics need the proof that the processor has them, which the token carries and the compiler cannot see"
+)]
+
+use std::arch::x86_64::*;
+
+use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
+use super::lanes::{self, Lanes};
+
+/// Proof that this processor has AVX2.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Avx2(());
+
+/// Eight ones, then eight zeros: from position `8 - n`, a mask of the first `n` of eight lanes.
+const MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+impl Avx2 {
+    pub(super) fn detect() -> Option<Self> {
+        is_x86_feature_detected!("avx2").then_some(Self(()))
+    }
+
+    pub(super) fn hits(self, chunk: &Chunk<'_>, found: &mut [u32; CHUNK_ROWS]) -> usize {
+        // SAFETY: the function is safe but for its need of AVX2, and `self` was made by `detect`
+        // alone, which found it.
+        unsafe { hits(self, chunk, found) }
+    }
+
+    pub(super) fn s64(self, row: &[f32], query: &Prepared) -> f64 {
+        // SAFETY: as in `hits`, AVX2 is there because `self` is.
+        unsafe { s64(self, row, query) }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn hits(lanes: Avx2, chunk: &Chunk<'_>, found: &mut [u32; CHUNK_ROWS]) -> usize {
+    lanes::hits(lanes, chunk, found)
+}
+
+#[target_feature(enable = "avx2")]
+fn s64(lanes: Avx2, row: &[f32], query: &Prepared) -> f64 {
+    lanes::s64(lanes, row, query)
+}
+
+impl Lanes for Avx2 {
+    type Sums = [__m256d; 2];
+
+    #[inline(always)]
+    fn zero(self) -> Self::Sums {
+        // SAFETY: needs AVX only, which comes with the AVX2 that `self` proves.
+        unsafe { [_mm256_setzero_pd(); 2] }
+    }
+
+    #[inline(always)]
+    fn add_squares(self, [low, high]: Self::Sums, x: &[f32; 8], q: &[f64; 8]) -> Self::Sums {
+        // SAFETY: `self` proves AVX2. The loads need no alignment and read f32 0..4 and 4..8 of the
+        // eight in `x`, f64 0..4 and 4..8 of the eight in `q`, all borrowed for the length of the
+        // call.
+        unsafe {
+            let x_low = _mm256_cvtps_pd(_mm_loadu_ps(x.as_ptr()));
+            let x_high = _mm256_cvtps_pd(_mm_loadu_ps(x.as_ptr().add(4)));
+            let d_low = _mm256_sub_pd(x_low, _mm256_loadu_pd(q.as_ptr()));
+            let d_high = _mm256_sub_pd(x_high, _mm256_loadu_pd(q.as_ptr().add(4)));
+            [
+                _mm256_add_pd(low, _mm256_mul_pd(d_low, d_low)),
+                _mm256_add_pd(high, _mm256_mul_pd(d_high, d_high)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn add_squares_of_tail(self, sums: Self::Sums, x: &[f32], q: &[f64; 8]) -> Self::Sums {
+        let n = x.len().min(8);
+        // SAFETY: `self` proves AVX2. The mask is read from eight of the sixteen entries of
+        // `MASKS`, as 8 - n is within 0..=8. It selects the first n lanes, n is at most the length
+        // of `x`, and a masked load neither reads nor faults on lanes that are not selected. The
+        // store fills the eight f32 of `padded`, which this function owns.
+        let padded = unsafe {
+            let mask = _mm256_loadu_si256(MASKS.as_ptr().add(8 - n).cast());
+            let mut padded = [0.0_f32; 8];
+            _mm256_storeu_ps(padded.as_mut_ptr(), _mm256_maskload_ps(x.as_ptr(), mask));
+            padded
+        };
+        self.add_squares(sums, &padded, q)
+    }
+
+    #[inline(always)]
+    fn tree_sum(self, [low, high]: Self::Sums) -> f64 {
+        // SAFETY: these act on registers and need AVX and SSE2, which come with the AVX2 that
+        // `self` proves.
+        unsafe {
+            let four = _mm256_add_pd(low, high);
+            let two = _mm_add_pd(
+                _mm256_castpd256_pd128(four),
+                _mm256_extractf128_pd::<1>(four),
+            );
+            _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::arch::asm;
+
+    use crate::distance::check_environment;
+
+    const FLUSH_TO_ZERO: u32 = 1 << 15;
+    const DENORMALS_ARE_ZERO: u32 = 1 << 6;
+
+    extern "C" fn environment_is_refused() -> u32 {
+        u32::from(check_environment().is_err())
+    }
+
+    /// Runs the check with these bits set in the control register of this thread.
+    fn refused_with(bits: u32) -> bool {
+        let mut saved = 0_u32;
+        // SAFETY: stores the register into `saved`, which this function owns, and changes nothing
+        // else.
+        unsafe {
+            asm!("stmxcsr [{}]", in(reg) &raw mut saved, options(nostack, preserves_flags));
+        }
+        let changed = saved | bits;
+        let refused: u32;
+        // SAFETY: the block leaves the control register as it found it, as Rust requires. It reads
+        // the two locals only, through r12 and r13, which a C function gives back unchanged. It
+        // calls such a function, which cannot unwind; the compiler aligns the stack for the call
+        // and takes everything that a call may clobber as clobbered.
+        unsafe {
+            asm!(
+                "ldmxcsr [r13]",
+                "call {check}",
+                "ldmxcsr [r12]",
+                check = sym environment_is_refused,
+                in("r12") &raw const saved,
+                in("r13") &raw const changed,
+                out("eax") refused,
+                clobber_abi("C"),
+            );
+        }
+        refused != 0
+    }
+
+    #[test]
+    fn an_environment_that_flushes_subnormals_is_refused() {
+        assert!(!refused_with(0));
+        assert!(refused_with(FLUSH_TO_ZERO));
+        assert!(refused_with(DENORMALS_ARE_ZERO));
+        assert!(refused_with(FLUSH_TO_ZERO | DENORMALS_ARE_ZERO));
+        assert_eq!(check_environment(), Ok(()));
+    }
+}

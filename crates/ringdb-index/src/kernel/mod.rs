@@ -1,0 +1,122 @@
+//! Kernels: the inner loops, one implementation for each instruction set, and the choice among
+//! them.
+//!
+//! Invariant: a [`Kernel`] that exists can run on this processor, and all kernels return the same
+//! bits as [`crate::distance`]. The choice is made once per chunk of rows. Nothing here allocates
+//! per row or knows of threads.
+
+use std::fmt;
+
+mod chunk;
+
+mod narrow;
+
+mod lanes;
+
+mod scalar;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use chunk::{CHUNK_ROWS, Chunk, Prepared};
+
+/// An inner loop for one instruction set, proven to run on this processor.
+///
+/// All kernels give the same answers to the last bit; they differ in speed only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Kernel(Set);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Set {
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
+    #[cfg(target_arch = "aarch64")]
+    Neon(neon::Neon),
+    Scalar(scalar::Scalar),
+}
+
+impl Kernel {
+    /// The kernels that this processor can run, fastest first; the last one is always the scalar
+    /// kernel.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        let detected = [
+            #[cfg(target_arch = "x86_64")]
+            avx512::Avx512::detect().map(Set::Avx512),
+            #[cfg(target_arch = "x86_64")]
+            avx2::Avx2::detect().map(Set::Avx2),
+            #[cfg(target_arch = "aarch64")]
+            neon::Neon::detect().map(Set::Neon),
+            Some(Set::Scalar(scalar::Scalar)),
+        ];
+        detected.into_iter().flatten().map(Self).collect()
+    }
+
+    /// The first of [`available`](Self::available).
+    #[must_use]
+    pub fn fastest() -> Self {
+        Self::available()[0]
+    }
+
+    /// `"avx512"`, `"avx2"`, `"neon"` or `"scalar"`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(_) => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(_) => "neon",
+            Set::Scalar(_) => "scalar",
+        }
+    }
+
+    /// Writes the ids of the chunk's hits to the front of `found`, ascending, and returns how many
+    /// there are.
+    pub(crate) fn hits(self, chunk: &Chunk<'_>, found: &mut [u32; CHUNK_ROWS]) -> usize {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(set) => set.hits(chunk, found),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(set) => set.hits(chunk, found),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(set) => set.hits(chunk, found),
+            Set::Scalar(set) => set.hits(chunk, found),
+        }
+    }
+
+    /// The sum of squared differences between one row and the query.
+    pub(crate) fn s64(self, row: &[f32], query: &Prepared) -> f64 {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(set) => set.s64(row, query),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(set) => set.s64(row, query),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(set) => set.s64(row, query),
+            Set::Scalar(set) => set.s64(row, query),
+        }
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kernel({})", self.name())
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

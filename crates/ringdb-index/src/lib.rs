@@ -1,0 +1,60 @@
+//! Exact ring search over rows of `f32`: which vectors lie at a distance between `d_min` and
+//! `d_max` from this one?
+//!
+//! The crate holds the definition of distance, inner loops that reproduce it to the last bit at the
+//! speed of memory, and the scan that runs them on all threads. It knows no files and keeps no
+//! state: rows are a borrowed slice, wherever it comes from.
+//!
+//! ```
+//! use ringdb_index::{Kernel, Ring, Rows, check_finite, distances, ring_ids};
+//!
+//! # fn main() -> ringdb_index::Result<()> {
+//! // Four vectors of three coordinates, one after the other.
+//! let data = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 3.0, 0.0, 4.0];
+//! check_finite(&data)?;
+//! let rows = Rows::new(&data, 3)?;
+//!
+//! // Everything nearer than 3 to the origin, but not the origin itself.
+//! let ring = Ring::from_bounds((std::ops::Bound::Excluded(0.0), std::ops::Bound::Excluded(3.0)))?;
+//! let query = [0.0, 0.0, 0.0];
+//! let kernel = Kernel::fastest();
+//! let ids = ring_ids(rows, &query, &ring, kernel)?;
+//! assert_eq!(ids, [1, 2]);
+//! assert_eq!(distances(rows, &query, &ids, kernel)?, [1.0, 2.0]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Guarantees
+//! - A row is a hit exactly when [`Ring::contains`] its [`distance()`]; bounds are inclusive unless
+//!   stated otherwise, and compared in `f64`.
+//! - All hits are returned, in ascending order of id, on every processor, with every [`Kernel`] and
+//!   any number of threads.
+//! - NaN, infinite coordinates, negative or inverted bounds and wrong dimensions are errors, found
+//!   before the scan.
+//!
+//! # Reading order
+//! `error`, then `ring` (an interval of distances becomes two thresholds), `distance` (the
+//! definition and what follows from it), `rows` (the view of the data), `kernel` (the inner loops)
+//! and `search` (spans over threads). Each uses only those before it.
+#![deny(missing_docs)]
+
+#[cfg(target_endian = "big")]
+compile_error!("ringdb-index is tested on little-endian processors only");
+
+mod error;
+mod ring;
+
+mod distance;
+mod rows;
+
+mod kernel;
+
+mod search;
+
+pub use distance::{check_environment, distance, s64};
+pub use error::{Error, Result};
+pub use kernel::Kernel;
+pub use ring::Ring;
+pub use rows::{DIMS_MAX, ROWS_MAX, Rows, check_finite};
+pub use search::{distances, ring_ids};

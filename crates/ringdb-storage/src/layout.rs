@@ -1,0 +1,50 @@
+//! The names of files and directories, in one place.
+
+/// Names the live segment; its rename is the moment at which a database comes into being.
+pub(crate) const MANIFEST: &str = "MANIFEST";
+/// Held by a writer for as long as it lives; never removed.
+pub(crate) const LOCK: &str = "LOCK";
+/// The rows of a segment.
+pub(crate) const VECTORS: &str = "vectors.bin";
+/// The payload bytes of a segment.
+pub(crate) const PAYLOADS: &str = "payloads.bin";
+/// Where each payload of a segment begins and ends.
+pub(crate) const OFFSETS: &str = "offsets.bin";
+/// The files of a segment, in order of their names.
+pub(crate) const SEGMENT_FILES: [&str; 3] = [OFFSETS, PAYLOADS, VECTORS];
+
+/// Followed by random characters: the private directory a writer works in. Long enough not to be a
+/// name that anybody else gives.
+pub(crate) const STAGING_PREFIX: &str = ".ringdb-staging-";
+/// The segment inside the staging directory, before it gets its number.
+pub(crate) const STAGED_SEGMENT: &str = "segment";
+
+/// The directory of segment `number`.
+pub(crate) fn segment_name(number: u32) -> String {
+    format!("segment-{number:06}")
+}
+
+/// The number in a segment's directory name, if it is one.
+pub(crate) fn segment_number(name: &str) -> Option<u32> {
+    let number = name.strip_prefix("segment-")?.parse().ok()?;
+    (segment_name(number) == name).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_names_are_segments() {
+        for (name, number) in [
+            ("segment-000001", Some(1)),
+            ("segment-1234567", Some(1_234_567)),
+            ("segment-1", None),
+            ("segment-+00001", None),
+            ("segment-00000a", None),
+            ("segments", None),
+        ] {
+            assert_eq!(segment_number(name), number, "{name}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Writing payloads: each is encoded when it is pushed and goes to a file, so that memory holds one
+//! payload and the offsets, however many there are.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tempfile::TempPath;
+use uuid::Uuid;
+
+use super::codec::{PayloadCodec, encode};
+use super::offsets::Offsets;
+use super::store::PayloadStore;
+use crate::append::{AppendFile, sync};
+use crate::error::{Error, Result};
+use crate::header::{HEADER_BYTES, Header, Kind, Origin};
+use crate::limits::{PAYLOAD_BYTES_MAX, ROWS_MAX};
+use crate::mapped::{MappedFile, as_bytes};
+use crate::platform;
+use crate::publish::{Target, parent, publish};
+
+/// Collects payloads of type `T` and makes a [`PayloadStore`] of them.
+///
+/// Ids are given in order of pushing, from 0. A push that fails changes nothing, and the builder may
+/// be used on. Dropped without a `finish`, it leaves nothing behind.
+///
+/// ```
+/// use ringdb_storage::PayloadStoreBuilder;
+///
+/// # fn main() -> Result<(), ringdb_storage::Error> {
+/// let mut builder = PayloadStoreBuilder::new()?;
+/// builder.push("violin".to_string())?;
+/// builder.push("cello".to_string())?;
+/// let store = builder.finish()?;
+/// assert_eq!(store.fetch(1)?, "cello");
+/// assert_eq!(store.fetch_many(&[1, 0])?, ["cello", "violin"]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct PayloadStoreBuilder<T> {
+    payloads: AppendFile,
+    /// `offsets[i]` is where payload `i` begins; the last is where the next one will.
+    offsets: Vec<u64>,
+    codec: PayloadCodec,
+    marker: PhantomData<fn(T)>,
+}
+
+/// The bytes of a payload that is ready to be appended.
+pub(crate) struct Encoded(Vec<u8>);
+
+impl<T: Serialize> PayloadStoreBuilder<T> {
+    /// An empty builder. Payloads go to a file without a name in the system's folder for temporary
+    /// files: nobody else can open it, and it is gone when the store is dropped or the process dies.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be made.
+    pub fn new() -> Result<Self> {
+        Self::spilled(PayloadCodec::Bincode)
+    }
+
+    /// Encodes `payload` and appends its bytes.
+    ///
+    /// # Errors
+    /// [`Error::Encode`] if it does not serialise, [`Error::TooLarge`] past a
+    /// [limit](crate::limits), [`Error::Io`] if the file cannot be written.
+    pub fn push(&mut self, payload: T) -> Result<()> {
+        let encoded = self.encode(&payload)?;
+        self.make_room()?;
+        self.append(&encoded);
+        Ok(())
+    }
+
+    /// The bytes of `payload`; nothing is written yet.
+    pub(crate) fn encode(&self, payload: &T) -> Result<Encoded> {
+        self.codec.expect(PayloadCodec::Bincode)?;
+        let type_name = std::any::type_name::<T>();
+        let bytes = encode(payload).map_err(|what| Error::Encode { type_name, what })?;
+        self.admit(bytes)
+    }
+}
+
+impl<T: DeserializeOwned> PayloadStoreBuilder<T> {
+    /// Ends the writing and opens the payloads for reading. Their file still has no name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the rest cannot be written or the file not be mapped.
+    pub fn finish(self) -> Result<PayloadStore<T>> {
+        let (file, path) = self.payloads.into_body()?;
+        // The descriptor is mapped, never the name: there is none.
+        let payloads = MappedFile::of(&file, &path)?.behind(HEADER_BYTES);
+        let offsets = Offsets::in_memory(self.offsets, payloads.bytes().len() as u64)?;
+        Ok(PayloadStore::new(payloads, offsets, self.codec))
+    }
+
+    /// Ends the writing, keeps the payloads in two new files, and opens those.
+    ///
+    /// Both are written and synced under random names beside their targets; then `payloads` is renamed,
+    /// then `offsets`. A payload file without its offsets is a write that was never finished, and
+    /// [`PayloadStore::load`] says so.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] if either target exists (nothing is written then), [`Error::Io`],
+    /// [`Error::DurabilityUnknown`] if a sync fails.
+    pub fn finish_persisted(self, payloads: &Path, offsets: &Path) -> Result<PayloadStore<T>> {
+        for target in [payloads, offsets] {
+            if target.symlink_metadata().is_ok() {
+                return Err(Error::AlreadyExists {
+                    path: target.to_path_buf(),
+                });
+            }
+        }
+        let origin = Origin {
+            uuid: Uuid::new_v4(),
+            generation: 0,
+        };
+        let (codec, count) = (self.codec, self.len() as u64);
+        let (spill, spill_path) = self.payloads.into_body()?;
+        let spilled = MappedFile::of(&spill, &spill_path)?.behind(HEADER_BYTES);
+        let kinds = [
+            (payloads, Kind::Payloads, codec.id(), count, spilled.bytes()),
+            (
+                offsets,
+                Kind::Offsets,
+                0,
+                count + 1,
+                as_bytes(&self.offsets),
+            ),
+        ];
+        let mut staged = Vec::new();
+        for (target, kind, detail, count, body) in kinds {
+            let (body_bytes, body_crc) = (body.len() as u64, crc32fast::hash(body));
+            let header = Header {
+                kind,
+                detail,
+                origin,
+                count,
+                body_bytes,
+                body_crc,
+            };
+            staged.push((stage(parent(target), &header, body)?, target));
+        }
+        for (mut from, target) in staged {
+            publish(&from, target, Target::Absent)?;
+            from.disable_cleanup(true);
+        }
+        PayloadStore::load(payloads, offsets)
+    }
+}
+
+impl<T> PayloadStoreBuilder<T> {
+    /// A builder whose file has no name.
+    pub(crate) fn spilled(codec: PayloadCodec) -> Result<Self> {
+        let path = std::env::temp_dir();
+        let file = tempfile::tempfile_in(&path).map_err(Error::io("create a file in", &path))?;
+        Ok(Self::over(AppendFile::new(file, path), codec))
+    }
+
+    /// A builder whose file is part of a segment.
+    pub(crate) fn staged(path: PathBuf, codec: PayloadCodec) -> Result<Self> {
+        Ok(Self::over(AppendFile::create(path)?, codec))
+    }
+
+    fn over(payloads: AppendFile, codec: PayloadCodec) -> Self {
+        Self {
+            payloads,
+            offsets: vec![0],
+            codec,
+            marker: PhantomData,
+        }
+    }
+
+    /// Number of payloads pushed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether nothing was pushed yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn codec(&self) -> PayloadCodec {
+        self.codec
+    }
+
+    /// Bytes of all payloads so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.payloads.body_bytes()
+    }
+
+    /// Bytes that are stored as they are, for a codec that is not serde's.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> Result<Encoded> {
+        self.codec.expect(PayloadCodec::JsonText)?;
+        self.admit(bytes.to_vec())
+    }
+
+    /// Checks the limits before anything is written.
+    fn admit(&self, bytes: Vec<u8>) -> Result<Encoded> {
+        let limits = [
+            ("payload bytes", bytes.len() as u64, PAYLOAD_BYTES_MAX),
+            ("payloads", self.len() as u64 + 1, ROWS_MAX),
+        ];
+        match limits.into_iter().find(|(_, value, max)| value > max) {
+            Some((what, value, max)) => Err(Error::TooLarge { what, value, max }),
+            None => Ok(Encoded(bytes)),
+        }
+    }
+
+    /// After `Ok`, the next [`Self::append`] cannot fail.
+    pub(crate) fn make_room(&mut self) -> Result<()> {
+        self.payloads.make_room()
+    }
+
+    pub(crate) fn append(&mut self, encoded: &Encoded) {
+        self.payloads.append(&encoded.0);
+        self.offsets.push(self.payloads.body_bytes());
+    }
+
+    /// Completes the file of a segment and writes its offsets to `offsets`.
+    pub(crate) fn finish_staged(self, offsets: PathBuf, origin: Origin) -> Result<[u32; 2]> {
+        let count = self.len() as u64;
+        let payloads_crc = self
+            .payloads
+            .finish(Kind::Payloads, self.codec.id(), origin, count)?;
+        let mut table = AppendFile::create(offsets)?;
+        table.append(as_bytes(&self.offsets));
+        let offsets_crc = table.finish(Kind::Offsets, 0, origin, count + 1)?;
+        Ok([payloads_crc, offsets_crc])
+    }
+}
+
+impl<T> fmt::Debug for PayloadStoreBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("PayloadStoreBuilder");
+        debug
+            .field("len", &self.len())
+            .field("codec", &self.codec)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Writes and syncs a file under a random name in `dir`; it is deleted unless it is published.
+fn stage(dir: &Path, header: &Header, body: &[u8]) -> Result<TempPath> {
+    let mut named = tempfile::Builder::new();
+    let permissions = platform::ordinary_file();
+    if let Some(permissions) = permissions {
+        named.permissions(permissions);
+    }
+    let staged = named.prefix(".ringdb-payloads-").tempfile_in(dir);
+    let (mut file, path) = staged
+        .map_err(Error::io("create a file in", dir))?
+        .into_parts();
+    write_whole(&mut file, &path, header, body)?;
+    Ok(path)
+}
+
+fn write_whole(file: &mut File, path: &Path, header: &Header, body: &[u8]) -> Result<()> {
+    file.rewind().map_err(Error::io("seek in", path))?;
+    file.write_all(&header.encode().0)
+        .map_err(Error::io("write", path))?;
+    file.write_all(body).map_err(Error::io("write", path))?;
+    sync(file, path)
+}

@@ -1,0 +1,112 @@
+//! How one payload becomes bytes and comes back: the only file that names bincode.
+//!
+//! Decoding reads from a slice alone and refuses bytes that are left over, so a value of another type
+//! rarely passes for the one asked for.
+
+use std::fmt;
+
+use bincode::Options;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::limits::PAYLOAD_BYTES_MAX;
+
+/// How payloads are stored; kept in the header of the payload file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum PayloadCodec {
+    /// Values of any type with serde, in the encoding of bincode 1 with fixed-width integers: the
+    /// bytes that ring-db wrote.
+    #[default]
+    Bincode,
+    /// Each payload is the UTF-8 text of one JSON value, stored as it was given. Added and read as raw
+    /// bytes, without serde.
+    JsonText,
+}
+
+impl PayloadCodec {
+    /// The name shown to people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bincode => "bincode",
+            Self::JsonText => "json-text",
+        }
+    }
+
+    /// The number in file headers.
+    pub(crate) fn id(self) -> u32 {
+        match self {
+            Self::Bincode => 1,
+            Self::JsonText => 2,
+        }
+    }
+
+    /// Fails unless this, the codec of a store, is the one that a call needs.
+    pub(crate) fn expect(self, asked: Self) -> Result<(), Error> {
+        if self == asked {
+            return Ok(());
+        }
+        Err(Error::CodecMismatch {
+            stored: self.name(),
+            asked: asked.name(),
+        })
+    }
+
+    pub(crate) fn from_id(id: u32) -> Option<Self> {
+        [Self::Bincode, Self::JsonText]
+            .into_iter()
+            .find(|codec| codec.id() == id)
+    }
+}
+
+impl fmt::Display for PayloadCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn options() -> impl Options {
+    bincode::DefaultOptions::new()
+        .with_fixint_encoding()
+        .reject_trailing_bytes()
+        .with_limit(PAYLOAD_BYTES_MAX)
+}
+
+/// The bytes of `value`, or the codec's reason why it has none.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
+    options()
+        .serialize(value)
+        .map_err(|error| error.to_string())
+}
+
+/// The value of `bytes`, all of them, or the codec's reason why they are none of type `T`.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    options()
+        .deserialize(bytes)
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_are_those_of_plain_bincode_1() {
+        let value = (7_u32, "ring".to_string(), Some(-1_i64), vec![1.5_f32]);
+        let bytes = encode(&value).unwrap();
+        assert_eq!(bytes, bincode::serialize(&value).unwrap());
+        assert_eq!(
+            decode::<(u32, String, Option<i64>, Vec<f32>)>(&bytes).unwrap(),
+            value
+        );
+    }
+
+    #[test]
+    fn bytes_left_over_or_missing_are_refused() {
+        assert!(decode::<u32>(&[1, 0, 0, 0, 0]).is_err());
+        assert!(decode::<u32>(&[1, 0, 0]).is_err());
+        assert!(decode::<String>(&u64::MAX.to_le_bytes()).is_err());
+    }
+}

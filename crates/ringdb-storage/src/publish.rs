@@ -1,0 +1,84 @@
+//! The one function that gives a finished file or directory its public name.
+//!
+//! Invariant: what is published was made durable by its writer, and after `Ok` its name is durable too.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::platform;
+
+/// What may stand under the public name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Nothing, or the call fails with [`Error::AlreadyExists`].
+    Absent,
+    /// An older version, replaced in one step.
+    Replaced,
+}
+
+/// Renames `from` to `to` and makes the new name durable.
+pub(crate) fn publish(from: &Path, to: &Path, target: Target) -> Result<()> {
+    let renamed = match target {
+        Target::Absent => platform::rename_no_replace(from, to),
+        Target::Replaced => fs::rename(from, to),
+    };
+    match renamed {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::AlreadyExists {
+            path: to.to_path_buf(),
+        }),
+        Err(error) => Err(Error::io("rename to", to)(error)),
+        Ok(()) => sync_dir(parent(to)),
+    }
+}
+
+/// The directory that holds `path`: `.` for a bare name.
+pub(crate) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes the names in `dir` durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
+    platform::sync_dir(dir).map_err(|source| Error::DurabilityUnknown {
+        path: dir.to_path_buf(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_target_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::write(&from, "new").unwrap();
+        fs::write(&to, "old").unwrap();
+        let error = publish(&from, &to, Target::Absent).unwrap_err();
+        assert!(
+            matches!(&error, Error::AlreadyExists { path } if *path == to),
+            "{error}"
+        );
+        assert_eq!(fs::read(&to).unwrap(), b"old");
+        publish(&from, &to, Target::Replaced).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"new");
+    }
+
+    #[test]
+    fn directories_are_published_like_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir(&from).unwrap();
+        fs::create_dir(&to).unwrap();
+        let error = publish(&from, &to, Target::Absent).unwrap_err();
+        assert!(matches!(&error, Error::AlreadyExists { .. }), "{error}");
+        fs::remove_dir(&to).unwrap();
+        publish(&from, &to, Target::Absent).unwrap();
+        assert!(to.is_dir() && !from.exists());
+    }
+}

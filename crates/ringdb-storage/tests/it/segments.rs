@@ -1,0 +1,345 @@
+//! Segments: rows and payloads together, and the directory they are committed to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ringdb_storage::{Error, PayloadCodec, Segment, SegmentWriter};
+
+use crate::support::{assert_holds, entry, write};
+
+fn names(dir: &Path) -> Vec<String> {
+    let name =
+        |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+    let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(name).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_segment_is_the_same_in_memory_built_and_opened() {
+    for len in [0, 1, 2, 1000] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = SegmentWriter::in_memory(3, PayloadCodec::Bincode).unwrap();
+        for id in 0..len {
+            let (row, payload) = entry(id);
+            writer.push(&row, payload).unwrap();
+        }
+        assert_eq!(writer.len(), len as usize);
+        assert_holds(&writer.finish().unwrap(), len);
+        assert_holds(&write(dir.path(), false, len).unwrap(), len);
+        assert_holds(&Segment::open(dir.path()).unwrap(), len);
+        assert_eq!(names(dir.path()), ["LOCK", "MANIFEST", "segment-000001"]);
+    }
+}
+
+#[test]
+fn rows_larger_than_the_buffer_are_written_and_aligned() {
+    let dir = tempfile::tempdir().unwrap();
+    let row: Vec<f32> = (0..65_536).map(|i| i as f32).collect();
+    let mut writer =
+        SegmentWriter::in_directory(dir.path(), false, row.len(), PayloadCodec::Bincode).unwrap();
+    for _ in 0..20 {
+        writer.push(&row, ()).unwrap();
+    }
+    let segment = writer.finish().unwrap();
+    assert_eq!(segment.vectors.as_slice(), row.repeat(20));
+    assert_eq!(segment.vectors.as_slice().as_ptr() as usize % 64, 0);
+}
+
+#[test]
+fn raw_payloads_come_back_byte_for_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = r#"{"word":"violin",  "n":1.0}"#;
+    let mut writer =
+        SegmentWriter::<()>::in_directory(dir.path(), false, 1, PayloadCodec::JsonText).unwrap();
+    writer.push_bytes(&[1.0], text.as_bytes()).unwrap();
+    let error = writer.push(&[1.0], ()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the payloads are stored as json-text, not as bincode"
+    );
+    writer.finish().unwrap();
+    let segment = Segment::<()>::open(dir.path()).unwrap();
+    assert_eq!(segment.payloads.codec(), PayloadCodec::JsonText);
+    assert_eq!(segment.payloads.fetch_bytes(0).unwrap(), text.as_bytes());
+    assert!(matches!(
+        segment.payloads.fetch(0),
+        Err(Error::CodecMismatch { .. })
+    ));
+
+    let mut writer = SegmentWriter::<()>::in_memory(1, PayloadCodec::Bincode).unwrap();
+    assert!(matches!(
+        writer.push_bytes(&[1.0], b"{}"),
+        Err(Error::CodecMismatch { .. })
+    ));
+    assert!(writer.is_empty());
+}
+
+#[test]
+fn a_push_that_fails_leaves_rows_and_payloads_equal() {
+    let mut writer = SegmentWriter::in_memory(2, PayloadCodec::Bincode).unwrap();
+    writer.push(&[1.0, 2.0], 1_u8).unwrap();
+    for row in [&[][..], &[1.0], &[1.0, 2.0, 3.0]] {
+        let error = writer.push(row, 9).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("a row of {} coordinates for a store of 2 dims", row.len())
+        );
+    }
+    writer.push(&[3.0, 4.0], 2).unwrap();
+    let segment = writer.finish().unwrap();
+    assert_eq!(segment.vectors.as_slice(), [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(segment.payloads.fetch_many(&[0, 1]).unwrap(), [1, 2]);
+    assert!(matches!(
+        segment.vectors.row(2),
+        Err(Error::IdOutOfRange { id: 2, len: 2 })
+    ));
+}
+
+#[test]
+fn dims_outside_the_limit_are_refused_before_anything_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("db");
+    for dims in [0, 65_537, usize::MAX] {
+        let memory = SegmentWriter::<()>::in_memory(dims, PayloadCodec::Bincode).unwrap_err();
+        let disk = SegmentWriter::<()>::in_directory(&target, false, dims, PayloadCodec::Bincode)
+            .unwrap_err();
+        for error in [memory, disk] {
+            assert_eq!(
+                error.to_string(),
+                format!("{dims} dims: a row has 1 to 65536 coordinates")
+            );
+        }
+    }
+    assert!(!target.exists());
+}
+
+#[test]
+fn missing_ancestors_are_made_and_foreign_files_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("a/b/c");
+    write(&target, false, 3).unwrap();
+    assert_holds(&Segment::open(&target).unwrap(), 3);
+
+    let target = dir.path().join("d");
+    fs::create_dir(&target).unwrap();
+    for name in ["notes.txt", "vectors.bin", ".staging-mine", "segment-7"] {
+        fs::write(target.join(name), "mine").unwrap();
+    }
+    // Our pattern, but not our making: an empty directory and one with other things in it.
+    fs::create_dir_all(target.join("segment-000003")).unwrap();
+    fs::create_dir_all(target.join(".ringdb-staging-mine")).unwrap();
+    fs::write(target.join(".ringdb-staging-mine/film.mkv"), "mine").unwrap();
+    let before = names(&target);
+    write(&target, false, 3).unwrap();
+    assert_holds(&Segment::open(&target).unwrap(), 3);
+    let mut expected = [
+        &before[..],
+        &["LOCK", "MANIFEST", "segment-000004"].map(String::from),
+    ]
+    .concat();
+    expected.sort();
+    assert_eq!(names(&target), expected);
+    assert_eq!(fs::read(target.join("vectors.bin")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_database_is_replaced_only_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), false, 3).unwrap();
+    let error = write(dir.path(), false, 5).unwrap_err();
+    assert!(
+        matches!(&error, Error::AlreadyExists { path } if path == dir.path()),
+        "{error}"
+    );
+    let old = Segment::open(dir.path()).unwrap();
+    assert_holds(&old, 3);
+    assert_holds(&write(dir.path(), true, 5).unwrap(), 5);
+    assert_holds(&Segment::open(dir.path()).unwrap(), 5);
+    assert_holds(&old, 3);
+    assert_eq!(names(dir.path()), ["LOCK", "MANIFEST", "segment-000002"]);
+}
+
+#[test]
+fn a_directory_of_ring_db_counts_as_a_database() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("meta.bin"), [0; 16]).unwrap();
+    fs::write(dir.path().join("vectors.bin"), []).unwrap();
+    assert!(matches!(
+        write(dir.path(), false, 1),
+        Err(Error::AlreadyExists { .. })
+    ));
+    write(dir.path(), true, 1).unwrap();
+    assert_holds(&Segment::open(dir.path()).unwrap(), 1);
+    assert!(dir.path().join("meta.bin").exists());
+}
+
+#[test]
+fn a_writer_that_is_dropped_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), false, 3).unwrap();
+    let before = names(dir.path());
+    let mut writer =
+        SegmentWriter::in_directory(dir.path(), true, 2, PayloadCodec::Bincode).unwrap();
+    writer.push(&[1.0, 2.0], 7_u8).unwrap();
+    assert_ne!(
+        names(dir.path()),
+        before,
+        "the staging directory is there while it works"
+    );
+    drop(writer);
+    assert_eq!(names(dir.path()), before);
+    assert_holds(&Segment::open(dir.path()).unwrap(), 3);
+}
+
+#[test]
+fn a_second_writer_is_told_who_has_the_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let first =
+        SegmentWriter::<()>::in_directory(dir.path(), false, 1, PayloadCodec::Bincode).unwrap();
+    let error = write(dir.path(), true, 1).unwrap_err();
+    let process = std::process::id();
+    assert!(
+        matches!(error, Error::Locked { pid: Some(pid), .. } if pid == process),
+        "{error}"
+    );
+    assert!(
+        error
+            .to_string()
+            .ends_with(&format!("locked by another writer (process {process})"))
+    );
+    drop(first);
+    write(dir.path(), true, 1).unwrap();
+}
+
+#[test]
+fn a_writer_that_got_in_past_a_removed_lock_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut slow =
+        SegmentWriter::in_directory(dir.path(), false, 3, PayloadCodec::Bincode).unwrap();
+    slow.push(&[0.0; 3], String::new()).unwrap();
+    fs::remove_file(dir.path().join("LOCK")).unwrap();
+    // The second writer takes the first one's staging directory for a dead writer's.
+    write(dir.path(), false, 4).unwrap();
+    assert!(slow.finish().is_err());
+    assert_holds(&Segment::open(dir.path()).unwrap(), 4);
+}
+
+#[test]
+fn leftovers_of_dead_writers_are_collected() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), false, 3).unwrap();
+    // Killed while staging; killed between the rename of the segment and that of the manifest.
+    let staging = dir.path().join(".ringdb-staging-a1b2c3");
+    fs::create_dir_all(staging.join("segment")).unwrap();
+    fs::write(staging.join("segment/vectors.bin"), "half").unwrap();
+    fs::write(staging.join("MANIFEST"), "half").unwrap();
+    let orphan = dir.path().join("segment-000002");
+    fs::create_dir(&orphan).unwrap();
+    for file in fs::read_dir(dir.path().join("segment-000001")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), orphan.join(file.file_name())).unwrap();
+    }
+    assert_holds(&Segment::open(dir.path()).unwrap(), 3);
+    write(dir.path(), true, 4).unwrap();
+    assert_eq!(names(dir.path()), ["LOCK", "MANIFEST", "segment-000002"]);
+}
+
+#[test]
+fn a_database_with_a_damaged_manifest_is_kept_until_its_successor_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), false, 3).unwrap();
+    let good = fs::read(dir.path().join("MANIFEST")).unwrap();
+    fs::write(dir.path().join("MANIFEST"), &good[..50]).unwrap();
+    assert!(matches!(
+        write(dir.path(), false, 1),
+        Err(Error::Corrupt { .. })
+    ));
+    let writer =
+        SegmentWriter::<()>::in_directory(dir.path(), true, 1, PayloadCodec::Bincode).unwrap();
+    drop(writer);
+    fs::write(dir.path().join("MANIFEST"), good).unwrap();
+    assert_holds(&Segment::open(dir.path()).unwrap(), 3);
+}
+
+#[test]
+fn what_is_no_database_is_said_to_be_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = Segment::<()>::open(dir.path()).unwrap_err();
+    assert!(
+        matches!(&error, Error::NotADatabase { path } if path == dir.path()),
+        "{error}"
+    );
+    let error = Segment::<()>::open(&dir.path().join("none")).unwrap_err();
+    let kind = |error: &Error| match error {
+        Error::Io { source, .. } => Some(source.kind()),
+        _ => None,
+    };
+    assert_eq!(kind(&error), Some(std::io::ErrorKind::NotFound), "{error}");
+    // A path through a file.
+    fs::write(dir.path().join("file"), "").unwrap();
+    assert!(write(&dir.path().join("file/db"), false, 1).is_err());
+}
+
+#[test]
+fn readers_see_the_old_database_or_the_new_while_a_writer_replaces_it() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), false, 1).unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for len in 2..60 {
+                write(dir.path(), true, len).unwrap();
+            }
+        });
+        let mut seen = 0;
+        while !writer.is_finished() {
+            let segment = Segment::open(dir.path()).unwrap();
+            let len = segment.vectors.len() as u32;
+            assert!(len >= seen, "{len} rows after {seen}");
+            assert_holds(&segment, len);
+            seen = len;
+        }
+    });
+    assert_holds(&Segment::open(dir.path()).unwrap(), 59);
+}
+
+#[cfg(unix)]
+#[test]
+fn staging_is_private_and_published_files_have_ordinary_modes() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("probe")).unwrap();
+    fs::write(dir.path().join("probe/file"), "").unwrap();
+    let ordinary = (
+        mode(dir.path().join("probe")),
+        mode(dir.path().join("probe/file")),
+    );
+
+    let db = dir.path().join("db");
+    let writer = SegmentWriter::<()>::in_directory(&db, false, 1, PayloadCodec::Bincode).unwrap();
+    let staging = names(&db)
+        .into_iter()
+        .find(|name| name.starts_with(".ringdb-staging-"))
+        .unwrap();
+    assert_eq!(mode(db.join(staging)), 0o700);
+    writer.finish().unwrap();
+    assert_eq!(mode(db.join("segment-000001")), ordinary.0);
+    for file in [
+        "MANIFEST",
+        "segment-000001/vectors.bin",
+        "segment-000001/offsets.bin",
+    ] {
+        assert_eq!(mode(db.join(file)), ordinary.1, "{file}");
+    }
+
+    // A LOCK that is a link would have its target overwritten.
+    let linked = dir.path().join("linked");
+    fs::create_dir(&linked).unwrap();
+    let target = dir.path().join("target");
+    fs::write(&target, "mine").unwrap();
+    symlink(&target, linked.join("LOCK")).unwrap();
+    let error = write(&linked, false, 1).unwrap_err();
+    assert!(error.to_string().contains("cannot open"), "{error}");
+    assert_eq!(fs::read(&target).unwrap(), b"mine");
+}

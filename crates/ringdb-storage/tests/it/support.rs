@@ -1,0 +1,60 @@
+//! What the tests share: small databases and files with their checksums made right again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ringdb_storage::{PayloadCodec, Result, Segment, SegmentWriter};
+
+/// Rows and payloads of the databases that the tests write.
+pub(crate) fn entry(id: u32) -> ([f32; 3], String) {
+    let x = id as f32;
+    ([x, -x, 0.5 * x], format!("payload {id}"))
+}
+
+/// Writes `entry(0)` to `entry(len - 1)` as a database.
+pub(crate) fn write(dir: &Path, replace: bool, len: u32) -> Result<Segment<String>> {
+    let mut writer = SegmentWriter::in_directory(dir, replace, 3, PayloadCodec::Bincode)?;
+    for id in 0..len {
+        let (row, payload) = entry(id);
+        writer.push(&row, payload)?;
+    }
+    writer.finish()
+}
+
+/// Asserts that `segment` holds what [`write`] writes.
+#[track_caller]
+pub(crate) fn assert_holds(segment: &Segment<String>, len: u32) {
+    assert_eq!(segment.vectors.len(), len as usize);
+    assert_eq!(segment.payloads.len(), len as usize);
+    for id in 0..len {
+        let (row, payload) = entry(id);
+        assert_eq!(segment.vectors.row(id).unwrap(), row);
+        assert_eq!(segment.payloads.fetch(id).unwrap(), payload);
+    }
+}
+
+/// Every file below `dir` except LOCK, which holds no data.
+pub(crate) fn data_files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(data_files(&path));
+        } else if path.file_name().unwrap() != "LOCK" {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Recomputes the two checksums and the body length in the header of `file`, at the places that
+/// docs/FORMAT.md gives, so that a test reaches the checks behind them.
+pub(crate) fn sign(file: &mut [u8]) {
+    let body = &file[64..];
+    let (bytes, crc) = (body.len() as u64, crc32fast::hash(body));
+    file[48..56].copy_from_slice(&bytes.to_le_bytes());
+    file[56..60].copy_from_slice(&crc.to_le_bytes());
+    let crc = crc32fast::hash(&file[..60]);
+    file[60..64].copy_from_slice(&crc.to_le_bytes());
+}

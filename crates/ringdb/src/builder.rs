@@ -1,0 +1,228 @@
+//! [`RingDb`]: takes vectors and payloads, and seals them.
+//!
+//! Invariant: every vector has exactly one payload, and every stored coordinate is finite.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use ringdb_index::check_finite;
+use ringdb_storage::{PayloadCodec, Segment, SegmentWriter};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::{BackendPreference, RingDbConfig};
+use crate::database::{BACKEND_NAME, SealedRingDb};
+use crate::error::Result;
+
+/// A database being built: add vectors, then [`build`](Self::build) it.
+///
+/// `T` is the type of the payload kept beside each vector, `()` for none. Vectors get ids in the order
+/// in which they are added, from 0.
+///
+/// ```
+/// use ringdb::{RangeQuery, RingDb, RingDbConfig};
+///
+/// # fn main() -> ringdb::Result<()> {
+/// let mut db = RingDb::new(RingDbConfig::new(2))?;
+/// db.add_vector(&[0.0, 0.0], "home".to_string())?;
+/// db.add_vector(&[3.0, 4.0], "shop".to_string())?;
+/// db.add_vector(&[6.0, 8.0], "lake".to_string())?;
+///
+/// let db = db.build()?;
+/// let hits = db.query_range(&RangeQuery { query: &[0.0, 0.0], d_min: 1.0, d_max: 5.0 })?;
+/// assert_eq!(db.fetch_payloads(&hits.ids)?, ["shop"]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct RingDb<T = ()> {
+    writer: SegmentWriter<T>,
+}
+
+/// What can be chosen for a new database beyond [`RingDbConfig`].
+///
+/// ```
+/// use ringdb::{BuildOptions, RingDb};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// for day in ["monday", "tuesday"] {
+///     let mut db: RingDb<String> = BuildOptions::new(1).persist(dir.path()).replace(true).create()?;
+///     db.add_vector(&[1.0], day.to_string())?;
+///     db.build()?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct BuildOptions {
+    dims: usize,
+    persist_dir: Option<PathBuf>,
+    replace: bool,
+    codec: PayloadCodec,
+}
+
+impl BuildOptions {
+    /// A database in memory with vectors of `dims` coordinates and payloads in bincode.
+    #[must_use]
+    pub fn new(dims: usize) -> Self {
+        Self {
+            dims,
+            persist_dir: None,
+            replace: false,
+            codec: PayloadCodec::default(),
+        }
+    }
+
+    /// Makes `dir` the database. It and its ancestors are created if needed; files in it that are not
+    /// a database's are left alone.
+    #[must_use]
+    pub fn persist(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.persist_dir = Some(dir.into());
+        self
+    }
+
+    /// Whether a database that is in the directory already may be replaced. It stays as it is, for
+    /// readers and after a crash, until the new one takes its place in one step.
+    #[must_use]
+    pub fn replace(mut self, replace: bool) -> Self {
+        self.replace = replace;
+        self
+    }
+
+    /// How payloads are stored.
+    #[must_use]
+    pub fn codec(mut self, codec: PayloadCodec) -> Self {
+        self.codec = codec;
+        self
+    }
+
+    /// Begins the database.
+    ///
+    /// # Errors
+    /// As [`RingDb::new`].
+    pub fn create<T: Serialize + DeserializeOwned>(self) -> Result<RingDb<T>> {
+        let writer = match &self.persist_dir {
+            None => SegmentWriter::in_memory(self.dims, self.codec)?,
+            Some(dir) => SegmentWriter::in_directory(dir, self.replace, self.dims, self.codec)?,
+        };
+        Ok(RingDb { writer })
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> RingDb<T> {
+    /// An empty database.
+    ///
+    /// With a `persist_dir`, the directory is created and locked at once and vectors go to files in it
+    /// as they are added; it becomes a database when [`build`](Self::build) returns. Dropped before
+    /// that, it holds what it held before.
+    ///
+    /// # Errors
+    /// [`InvalidDims`](crate::RingDbError::InvalidDims); with a `persist_dir` also
+    /// [`AlreadyExists`](crate::RingDbError::AlreadyExists) if it holds a database
+    /// ([`BuildOptions::replace`] allows that), [`Locked`](crate::RingDbError::Locked) if another
+    /// builder is at work in it, and [`Io`](crate::RingDbError::Io).
+    pub fn new(config: RingDbConfig) -> Result<Self> {
+        let RingDbConfig {
+            dims,
+            backend_preference: BackendPreference::Cpu,
+            persist_dir,
+        } = config;
+        let options = BuildOptions {
+            persist_dir,
+            ..BuildOptions::new(dims)
+        };
+        options.create()
+    }
+
+    /// Adds a vector of [`dims`](Self::dims) finite coordinates and its payload. A call that fails
+    /// adds neither, and the database can be used on.
+    ///
+    /// # Errors
+    /// [`DimensionMismatch`](crate::RingDbError::DimensionMismatch),
+    /// [`NotFinite`](crate::RingDbError::NotFinite), [`Payload`](crate::RingDbError::Payload) if the
+    /// payload does not serialise, [`TypeMismatch`](crate::RingDbError::TypeMismatch) if the codec
+    /// takes raw bytes, [`TooLarge`](crate::RingDbError::TooLarge), [`Io`](crate::RingDbError::Io) if
+    /// memory or disk are full.
+    pub fn add_vector(&mut self, vector: &[f32], payload: T) -> Result<()> {
+        check_finite(vector)?;
+        Ok(self.writer.push(vector, payload)?)
+    }
+
+    /// Adds a vector and the bytes of its payload as they are, for a
+    /// [`codec`](BuildOptions::codec) that is not serde's, such as
+    /// [`PayloadCodec::JsonText`]. The bytes are not looked at.
+    ///
+    /// # Errors
+    /// As [`add_vector`](Self::add_vector); `TypeMismatch` if the codec is bincode.
+    pub fn add_vector_bytes(&mut self, vector: &[f32], payload: &[u8]) -> Result<()> {
+        check_finite(vector)?;
+        Ok(self.writer.push_bytes(vector, payload)?)
+    }
+
+    /// Seals the database. With a `persist_dir`, it is on disk whole and durable when this returns
+    /// `Ok`, and otherwise not at all.
+    ///
+    /// # Errors
+    /// [`Io`](crate::RingDbError::Io),
+    /// [`DurabilityUnknown`](crate::RingDbError::DurabilityUnknown),
+    /// [`Corrupt`](crate::RingDbError::Corrupt) if what was written does not read back,
+    /// [`FlushToZero`](crate::RingDbError::FlushToZero).
+    pub fn build(self) -> Result<SealedRingDb<T>> {
+        SealedRingDb::new(self.writer.finish()?)
+    }
+
+    /// Opens a database directory for queries: one of this library, or one written by ring-db 0.3.0 or
+    /// 0.3.1. Takes no lock, writes nothing, and checks everything: lengths, checksums, offsets, and
+    /// that every coordinate is finite.
+    ///
+    /// The files are mapped, not read into memory, and must not be modified while the database is open.
+    /// Replacing the database by [`BuildOptions::replace`] is safe: this one stays what it is.
+    ///
+    /// # Errors
+    /// [`Io`](crate::RingDbError::Io) (`NotFound` if there is no such directory),
+    /// [`NotADatabase`](crate::RingDbError::NotADatabase),
+    /// [`UnsupportedVersion`](crate::RingDbError::UnsupportedVersion),
+    /// [`Corrupt`](crate::RingDbError::Corrupt) naming file, byte and finding.
+    pub fn load(dir: &Path, backend_preference: BackendPreference) -> Result<SealedRingDb<T>> {
+        let BackendPreference::Cpu = backend_preference;
+        let Segment { vectors, payloads } = Segment::open(dir)?;
+        if let Err(ringdb_index::Error::NotFinite { index, value }) =
+            check_finite(vectors.as_slice())
+        {
+            let (row, coordinate) = (index / vectors.dims(), index % vectors.dims());
+            let what = format!("coordinate {coordinate} of row {row} is {value}");
+            return Err(vectors.corrupt_at(index, what).into());
+        }
+        SealedRingDb::new(Segment { vectors, payloads })
+    }
+
+    /// Number of vectors added.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.writer.len()
+    }
+
+    /// Whether no vector was added yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.writer.is_empty()
+    }
+
+    /// Coordinates per vector.
+    #[must_use]
+    pub fn dims(&self) -> usize {
+        self.writer.dims()
+    }
+
+    /// Where queries will be computed: `"cpu"`.
+    #[must_use]
+    pub fn backend_name(&self) -> &str {
+        BACKEND_NAME
+    }
+}
+
+impl<T> fmt::Debug for RingDb<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RingDb").field(&self.writer).finish()
+    }
+}

@@ -1,0 +1,160 @@
+//! [`SealedRingDb`]: answers queries, exactly and completely, and hands out payloads.
+//!
+//! Immutable: any number of threads may share it. It owns its segment and no threads; searches run in
+//! the rayon pool of the caller.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Instant;
+
+use ringdb_index::{Kernel, Ring, Rows, check_environment, ring_ids};
+use ringdb_storage::{PayloadCodec, Segment};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Result;
+use crate::query::{DiskQuery, QueryResult, RangeQuery, RingQuery};
+use crate::search::Search;
+
+pub(crate) const BACKEND_NAME: &str = "cpu";
+
+/// A database that is complete: made by [`RingDb::build`](crate::RingDb::build) or
+/// [`RingDb::load`](crate::RingDb::load).
+///
+/// `Send + Sync` whatever `T` is.
+pub struct SealedRingDb<T = ()> {
+    segment: Segment<T>,
+    kernel: Kernel,
+}
+
+impl<T> SealedRingDb<T> {
+    pub(crate) fn new(segment: Segment<T>) -> Result<Self> {
+        check_environment()?;
+        Ok(Self {
+            segment,
+            kernel: Kernel::fastest(),
+        })
+    }
+
+    fn rows(&self) -> Result<Rows<'_>> {
+        let vectors = &self.segment.vectors;
+        Ok(Rows::new(vectors.as_slice(), vectors.dims())?)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
+    /// The ids of all vectors in the ring, ascending.
+    ///
+    /// # Errors
+    /// [`DimensionMismatch`](crate::RingDbError::DimensionMismatch),
+    /// [`NotFinite`](crate::RingDbError::NotFinite) for a coordinate of the query,
+    /// [`InvalidBounds`](crate::RingDbError::InvalidBounds) naming the field.
+    pub fn query(&self, q: &RingQuery<'_>) -> Result<QueryResult> {
+        self.ids(q.query, q.ring()?)
+    }
+
+    /// The ids of all vectors between the bounds, ascending.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn query_range(&self, q: &RangeQuery<'_>) -> Result<QueryResult> {
+        self.ids(q.query, q.ring()?)
+    }
+
+    /// The ids of all vectors within the radius, ascending.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn query_disk(&self, q: &DiskQuery<'_>) -> Result<QueryResult> {
+        self.ids(q.query, q.ring()?)
+    }
+
+    fn ids(&self, query: &[f32], ring: Ring) -> Result<QueryResult> {
+        let start = Instant::now();
+        let ids = ring_ids(self.rows()?, query, &ring, self.kernel)?;
+        Ok(QueryResult {
+            ids,
+            backend_used: BACKEND_NAME,
+            elapsed: start.elapsed(),
+        })
+    }
+
+    /// Begins a search in which bounds may be exclusive or `f64` and hits come with their distances.
+    pub fn search<'a>(&'a self, query: &'a [f32]) -> Search<'a> {
+        Search::new(self.rows(), self.kernel, query)
+    }
+
+    /// The payload of vector `id`.
+    ///
+    /// # Errors
+    /// [`IdOutOfRange`](crate::RingDbError::IdOutOfRange), [`Payload`](crate::RingDbError::Payload) if
+    /// the stored bytes are no `T`, [`TypeMismatch`](crate::RingDbError::TypeMismatch) if they are
+    /// stored by another codec than bincode.
+    pub fn fetch_payload(&self, id: u32) -> Result<T> {
+        Ok(self.segment.payloads.fetch(id)?)
+    }
+
+    /// The payloads of `ids`, in their order.
+    ///
+    /// # Errors
+    /// As [`fetch_payload`](Self::fetch_payload), for the first id that fails.
+    pub fn fetch_payloads(&self, ids: &[u32]) -> Result<Vec<T>> {
+        Ok(self.segment.payloads.fetch_many(ids)?)
+    }
+
+    /// The payload of vector `id` as the codec stored it.
+    ///
+    /// # Errors
+    /// [`IdOutOfRange`](crate::RingDbError::IdOutOfRange).
+    pub fn payload_bytes(&self, id: u32) -> Result<&[u8]> {
+        Ok(self.segment.payloads.fetch_bytes(id)?)
+    }
+
+    /// How the payloads are stored.
+    #[must_use]
+    pub fn payload_codec(&self) -> PayloadCodec {
+        self.segment.payloads.codec()
+    }
+
+    /// The coordinates of vector `id`.
+    ///
+    /// # Errors
+    /// [`IdOutOfRange`](crate::RingDbError::IdOutOfRange).
+    pub fn vector(&self, id: u32) -> Result<Cow<'_, [f32]>> {
+        Ok(Cow::Borrowed(self.segment.vectors.row(id)?))
+    }
+
+    /// Number of vectors.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.segment.vectors.len()
+    }
+
+    /// Whether there are no vectors.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.segment.vectors.is_empty()
+    }
+
+    /// Coordinates per vector.
+    #[must_use]
+    pub fn dims(&self) -> usize {
+        self.segment.vectors.dims()
+    }
+
+    /// Where queries are computed: `"cpu"`.
+    #[must_use]
+    pub fn backend_name(&self) -> &str {
+        BACKEND_NAME
+    }
+}
+
+impl<T> fmt::Debug for SealedRingDb<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("SealedRingDb");
+        debug
+            .field("vectors", &self.segment.vectors)
+            .field("kernel", &self.kernel);
+        debug.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,260 @@
+//! The one error type of the facade, and how errors of the layers below become it.
+//!
+//! Variants and fields of ring-db 0.3.0 keep their names; what that library did not refuse are new
+//! variants. Every text names the thing and its value.
+
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+/// The result of every fallible function of this crate.
+pub type Result<T> = std::result::Result<T, RingDbError>;
+
+/// Everything that can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RingDbError {
+    /// A vector with another number of coordinates than the database has.
+    #[error("dimension mismatch: expected {expected}, got {got}")]
+    DimensionMismatch {
+        /// Coordinates per vector of the database.
+        expected: usize,
+        /// Coordinates given.
+        got: usize,
+    },
+
+    /// A payload that does not serialise, or stored bytes that are no value of the type asked for.
+    #[error("payload error: {0}")]
+    Payload(String),
+
+    /// The operating system refused something. The inner error of the [`io::Error`] names the operation
+    /// and the path; the kind is the system's.
+    #[error("io error: {0}")]
+    Io(#[from] io::Error),
+
+    /// A file of a database is damaged.
+    #[error("corrupt database: {0}")]
+    Corrupt(Corruption),
+
+    /// A number of dims that no database can have.
+    #[error("invalid dims {dims}: a vector has 1 to {max} coordinates")]
+    InvalidDims {
+        /// The number given.
+        dims: usize,
+        /// The largest number allowed.
+        max: usize,
+    },
+
+    /// A bound of a ring that is NaN, negative, out of order, or infinite where it must not be.
+    #[error("invalid bounds: {what} is {value}")]
+    InvalidBounds {
+        /// The bound, by the name of its field, and what is wrong with it if the value does not tell.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+    },
+
+    /// A coordinate that is NaN or infinite.
+    #[error("coordinate {index} is {value}, coordinates must be finite")]
+    NotFinite {
+        /// The coordinate's position in its vector, from 0.
+        index: usize,
+        /// Its value.
+        value: f32,
+    },
+
+    /// An id at or past the number of vectors.
+    #[error("id {id} is out of range: there are {len} vectors")]
+    IdOutOfRange {
+        /// The id asked for.
+        id: u32,
+        /// The number of vectors.
+        len: usize,
+    },
+
+    /// The directory holds a database already, and replacing it was not asked for.
+    #[error("{} exists already", path.display())]
+    AlreadyExists {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// The directory holds no database.
+    #[error("{} is not a database: it has no MANIFEST", path.display())]
+    NotADatabase {
+        /// The directory.
+        path: PathBuf,
+    },
+
+    /// Another writer is at work in the directory.
+    #[error("{} is locked by another writer{}", path.display(), pid.map(|p| format!(" (process {p})")).unwrap_or_default())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// The other writer's process, if known.
+        pid: Option<u32>,
+    },
+
+    /// The system failed to make a write durable: what is on disk is unknown until it is opened again.
+    #[error("cannot tell whether {} is durable", path.display())]
+    DurabilityUnknown {
+        /// The file or directory whose sync failed.
+        path: PathBuf,
+    },
+
+    /// A file written by another version of the format.
+    #[error("{} has format version {found}, this library reads version {supported}", path.display())]
+    UnsupportedVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The version this library reads.
+        supported: u32,
+    },
+
+    /// Payloads were added or fetched in another form than the one they are stored in.
+    #[error("the payloads are stored as {stored}, not as {asked}")]
+    TypeMismatch {
+        /// What the database stores.
+        stored: String,
+        /// What the call needs.
+        asked: String,
+    },
+
+    /// Something exceeds a limit of the library.
+    #[error("{what} would be {value}, the limit is {max}")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its value.
+        value: u64,
+        /// The limit.
+        max: u64,
+    },
+
+    /// The calling thread flushes subnormal numbers to zero, which would change distances.
+    #[error("the floating-point environment flushes subnormal numbers to zero")]
+    FlushToZero,
+}
+
+/// Where a database is damaged. Displays as one sentence and dereferences to its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Corruption {
+    path: PathBuf,
+    offset: u64,
+    what: String,
+    text: String,
+}
+
+impl Corruption {
+    fn new(path: PathBuf, offset: u64, what: String) -> Self {
+        let text = format!("{} at byte {offset}: {what}", path.display());
+        Self {
+            path,
+            offset,
+            what,
+            text,
+        }
+    }
+
+    /// The damaged file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The byte at which the damage was found, from the start of the file.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// What was expected and what was found.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+}
+
+impl Deref for Corruption {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Corruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// The inner error of an [`io::Error`]: what was attempted, on what.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {op} {}: {source}", path.display())]
+struct Attempt {
+    op: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl From<ringdb_storage::Error> for RingDbError {
+    fn from(error: ringdb_storage::Error) -> Self {
+        use ringdb_storage::Error;
+        match error {
+            Error::Io { op, path, source } => {
+                Self::Io(io::Error::new(source.kind(), Attempt { op, path, source }))
+            }
+            Error::Corrupt { path, offset, what } => {
+                Self::Corrupt(Corruption::new(path, offset, what))
+            }
+            Error::UnsupportedVersion {
+                path,
+                found,
+                supported,
+            } => Self::UnsupportedVersion {
+                path,
+                found,
+                supported,
+            },
+            Error::CodecMismatch { stored, asked } => Self::TypeMismatch {
+                stored: stored.into(),
+                asked: asked.into(),
+            },
+            Error::IdOutOfRange { id, len } => Self::IdOutOfRange { id, len },
+            Error::DimensionMismatch { expected, got } => Self::DimensionMismatch { expected, got },
+            Error::InvalidDims { dims, max } => Self::InvalidDims { dims, max },
+            Error::TooLarge { what, value, max } => Self::TooLarge { what, value, max },
+            Error::AlreadyExists { path } => Self::AlreadyExists { path },
+            Error::NotADatabase { path } => Self::NotADatabase { path },
+            Error::Locked { path, pid } => Self::Locked { path, pid },
+            Error::DurabilityUnknown { path, .. } => Self::DurabilityUnknown { path },
+            // Encode and Decode; their text names the type and the reason.
+            error => Self::Payload(error.to_string()),
+        }
+    }
+}
+
+impl From<ringdb_index::Error> for RingDbError {
+    fn from(error: ringdb_index::Error) -> Self {
+        use ringdb_index::Error;
+        match error {
+            Error::InvalidDims { dims, max } => Self::InvalidDims { dims, max },
+            Error::DimensionMismatch { expected, got } => Self::DimensionMismatch { expected, got },
+            Error::NotFinite { index, value } => Self::NotFinite { index, value },
+            Error::InvalidBounds { what, value } => Self::InvalidBounds { what, value },
+            Error::TooManyRows { rows, max } => Self::TooLarge {
+                what: "rows",
+                value: rows as u64,
+                max: max as u64,
+            },
+            Error::IdOutOfRange { id, len } => Self::IdOutOfRange { id, len },
+            Error::FlushToZero => Self::FlushToZero,
+            // The enum may grow; whatever it says is about an argument.
+            error => Self::Io(io::Error::new(io::ErrorKind::InvalidInput, error)),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! [`Search`]: a query said step by step, with bounds in `f64` and distances on request.
+
+use std::ops::RangeBounds;
+
+use ringdb_index::{Kernel, Ring, Rows, distances, ring_ids};
+
+use crate::error::Result;
+
+/// A search from one vector. Without bounds it finds everything; the last bounds given count.
+///
+/// ```
+/// use ringdb::{RingDb, RingDbConfig};
+///
+/// # fn main() -> ringdb::Result<()> {
+/// let mut db = RingDb::new(RingDbConfig::new(1))?;
+/// for x in [0.0, 0.5, 1.0, 1.5] {
+///     db.add_vector(&[x], ())?;
+/// }
+/// let db = db.build()?;
+///
+/// let hits = db.search(&[0.0]).range(0.5..1.5).distances().run()?;
+/// assert_eq!(hits.ids, [1, 2]);
+/// assert_eq!(hits.distances, Some(vec![0.5, 1.0]));
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a search does nothing until it is run"]
+#[derive(Debug)]
+pub struct Search<'a> {
+    rows: Result<Rows<'a>>,
+    kernel: Kernel,
+    query: &'a [f32],
+    /// Errors in the bounds are reported by `run`, so that the steps can be chained.
+    ring: Result<Ring>,
+    distances: bool,
+}
+
+/// What a [`Search`] found.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct SearchResult {
+    /// The ids of all hits, ascending.
+    pub ids: Vec<u32>,
+    /// The distance of each hit, in the order of `ids`, if the search asked for them. Used as an
+    /// inclusive bound, a hit's distance contains that hit.
+    pub distances: Option<Vec<f64>>,
+}
+
+impl<'a> Search<'a> {
+    pub(crate) fn new(rows: Result<Rows<'a>>, kernel: Kernel, query: &'a [f32]) -> Self {
+        let everything = Ring::from_bounds(..).map_err(Into::into);
+        Self {
+            rows,
+            kernel,
+            query,
+            ring: everything,
+            distances: false,
+        }
+    }
+
+    /// Distances from `d - lambda` (0 if that is negative) to `d + lambda`, both inclusive, computed in
+    /// `f64`: note that `0.6` and `f64::from(0.6_f32)` are different numbers.
+    pub fn ring(mut self, d: f64, lambda: f64) -> Self {
+        self.ring = Ring::around(d, lambda).map_err(Into::into);
+        self
+    }
+
+    /// Distances in a range of `f64`: `0.4..=0.6`, `0.4..0.6`, `..=0.6`, `0.4..`, or a pair of
+    /// [`Bound`](std::ops::Bound)s.
+    pub fn range(mut self, distances: impl RangeBounds<f64>) -> Self {
+        self.ring = Ring::from_bounds(distances).map_err(Into::into);
+        self
+    }
+
+    /// Distances up to `d_max`, inclusive.
+    pub fn within(mut self, d_max: f64) -> Self {
+        self.ring = Ring::within(d_max).map_err(Into::into);
+        self
+    }
+
+    /// A ring that was made before.
+    pub fn in_ring(mut self, ring: Ring) -> Self {
+        self.ring = Ok(ring);
+        self
+    }
+
+    /// Asks for the distances of the hits.
+    pub fn distances(mut self) -> Self {
+        self.distances = true;
+        self
+    }
+
+    /// Finds every vector in the ring.
+    ///
+    /// # Errors
+    /// [`InvalidBounds`](crate::RingDbError::InvalidBounds),
+    /// [`DimensionMismatch`](crate::RingDbError::DimensionMismatch),
+    /// [`NotFinite`](crate::RingDbError::NotFinite) for a coordinate of the query.
+    pub fn run(self) -> Result<SearchResult> {
+        let (rows, kernel) = (self.rows?, self.kernel);
+        let ids = ring_ids(rows, self.query, &self.ring?, kernel)?;
+        let distances = match self.distances {
+            true => Some(distances(rows, self.query, &ids, kernel)?),
+            false => None,
+        };
+        Ok(SearchResult { ids, distances })
+    }
+}
