@@ -193,11 +193,11 @@ fn gap(block: &str) -> Option<String> {
     if block.contains("/*") {
         return Some("a comment stands where a value belongs".to_owned());
     }
-    let code: String = block
+    let without_comments = block
         .lines()
-        .map(|line| line.split("//").next().unwrap_or_default())
-        .collect::<Vec<_>>()
-        .join("\n");
+        .map(|line| line.split("//").next().unwrap_or_default());
+    let without_attributes = without_comments.filter(|line| !line.trim_start().starts_with("#["));
+    let code = without_attributes.collect::<Vec<_>>().join("\n");
     let is_word = |c: char| c == '_' || c.is_alphanumeric();
     for (at, _) in code.match_indices('(') {
         let head = &code[..at];
@@ -249,6 +249,7 @@ mod tests {
             "db.add(&embedding_of(\"x\"));",
             Some("it calls `embedding_of`, which is not there"),
         );
+        check_gap("#[derive(Debug)]\nstruct S;", None);
         check_gap("fn twice(x: f32) -> f32 { 2.0 * x }\ntwice(1.0);", None);
     }
 

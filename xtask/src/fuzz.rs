@@ -4,9 +4,9 @@
 //! what fuzzing finds becomes a regression test by putting its input there.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use crate::run::{self, Result, cargo, root};
+use crate::run::{self, Result, cargo, root, target_dir};
 
 const SECONDS_DEFAULT: u64 = 60;
 
@@ -43,18 +43,22 @@ pub(crate) fn task(args: &mut lexopt::Parser) -> Result<()> {
             "cargo-fuzz is missing; `cargo install cargo-fuzz --locked` installs it".into(),
         );
     }
-    chosen
-        .iter()
-        .try_for_each(|target| run::run(&mut fuzz(target, seconds)))
+    chosen.iter().try_for_each(|target| fuzz(target, seconds))
 }
 
-fn fuzz(target: &str, seconds: u64) -> Command {
+fn fuzz(target: &str, seconds: u64) -> Result<()> {
+    // New inputs go to the first folder and stay there for the next run; the committed ones are only read, because each
+    // of them is a test that somebody chose.
+    let found = target_dir().join("fuzz-corpus").join(target);
+    std::fs::create_dir_all(&found)?;
     // Without a sanitizer the stable compiler will do; our unsafe code is small and is checked by other means.
     let mut command = cargo("fuzz run --sanitizer none");
-    command.arg(target).arg(format!("corpus/{target}"));
-    command.arg("--").arg(format!("-max_total_time={seconds}"));
-    command.current_dir(root().join("fuzz"));
     command
+        .arg(target)
+        .arg(found)
+        .arg(format!("corpus/{target}"));
+    command.arg("--").arg(format!("-max_total_time={seconds}"));
+    run::run(command.current_dir(root().join("fuzz")))
 }
 
 /// The names of the targets, in order.

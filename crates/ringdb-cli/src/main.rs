@@ -1,3 +1,50 @@
-//! The `ringdb` program.
+//! The program `ringdb`: builds databases of vectors from files, asks them for rings, and shows what a
+//! ring is. It parses, reads, formats and reports; every answer is the library's.
+//!
+//! Invariant: all output goes through one locked, buffered writer, and whoever closes it early, such as
+//! `head`, ends the program without a word.
 
-fn main() {}
+mod args;
+mod range;
+mod error;
+mod text;
+mod npy;
+mod lines;
+mod build;
+mod query;
+mod info;
+mod demo;
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::error::Error;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = run(&cli.command, &mut out);
+    // Also after a failure: what was found before it belongs in front of the message.
+    let flushed = out.flush().map_err(Error::Output);
+    match done.and(flushed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to hear that standard error cannot be written either.
+            let _ = writeln!(io::stderr(), "ringdb: {}", error.with_causes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command, out: &mut impl Write) -> Result<(), Error> {
+    match command {
+        Command::Demo => demo::run(out),
+        Command::Build(args) => build::run(args, out),
+        Command::Query(args) => query::run(args, out),
+        Command::Info { db } => info::run(db, out),
+    }
+}

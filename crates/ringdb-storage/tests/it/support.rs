@@ -1,6 +1,7 @@
 //! What the tests share: small databases and files with their checksums made right again.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ringdb_storage::{PayloadCodec, Result, Segment, SegmentWriter};
@@ -57,4 +58,24 @@ pub(crate) fn sign(file: &mut [u8]) {
     file[56..60].copy_from_slice(&crc.to_le_bytes());
     let crc = crc32fast::hash(&file[..60]);
     file[60..64].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// Leaves a test out because the machine lacks `need`, and leaves a line about it for the gate. Where
+/// `RINGDB_REQUIRE` names the need, leaving out is failing.
+pub(crate) fn skip(test: &str, need: &str, reason: &str) {
+    let required = std::env::var("RINGDB_REQUIRE").unwrap_or_default();
+    let is_required = required.split(',').any(|required| required.trim() == need);
+    assert!(
+        !is_required,
+        "{test} needs {need}, which is required here: {reason}"
+    );
+    println!("skipped {test}: needs {need}: {reason}");
+    if let Some(path) = std::env::var_os("RINGDB_SKIPPED") {
+        let mut file = fs::File::options()
+            .append(true)
+            .create(true)
+            .open(path)
+            .unwrap();
+        writeln!(file, "{test}: needs {need}: {reason}").unwrap();
+    }
 }

@@ -1,0 +1,226 @@
+//! What can be typed after `ringdb`, and the help that says so.
+//!
+//! Invariant: what leaves this file is well formed: one place to measure from, one valid ring. Whether it
+//! fits the database is not known here.
+
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use ringdb::Ring;
+
+use crate::range;
+
+/// Finds all vectors at a distance between two bounds, exactly.
+#[derive(Debug, Parser)]
+#[command(name = "ringdb", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done, also when nothing was found, and when the reader of the output went away
+  1  failed, with a message on standard error
+  2  wrong usage";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows what a ring is, on 4 996 words that come with the program
+    Demo,
+    /// Makes a database of a .npy file of vectors and a file of JSON lines
+    #[command(after_help = EXIT_CODES)]
+    Build(Build),
+    /// Lists every vector in a ring
+    #[command(after_help = EXIT_CODES, after_long_help = QUERY_HELP)]
+    Query(Box<Query>),
+    /// Shows what a database holds, after checking all of it
+    #[command(after_help = EXIT_CODES)]
+    Info {
+        /// The folder of the database
+        db: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Build {
+    /// The folder that becomes the database; made if needed
+    pub(crate) db: PathBuf,
+    /// The vectors: a .npy array of two dimensions in C order, little-endian f32 or f16
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) vectors: PathBuf,
+    /// The payloads: one JSON value per line and vector, kept byte for byte
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(crate) payloads: Option<PathBuf>,
+    /// Replaces a database that is in the folder, in one step at the end
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+const QUERY_HELP: &str = "\
+Bounds are true Euclidean distances, read as 64-bit numbers. Ranges can be written
+  [a, b]  (a, b]  [a, b)  (a, b)    a square bracket includes its bound, a round one does not
+  a..b  a..=b  a..  ..b  ..=b       as in Rust: a is included, b only with `=`
+and the upper bound may be inf.
+
+With --json, each hit is one line
+  {\"query\":0,\"id\":7,\"distance\":0.25,\"payload\":{\"any\":\"JSON\"}}
+and each query ends with the line
+  {\"query\":0,\"total\":26,\"shown\":10,\"truncated\":true}
+\"query\" is the row in the file of --vectors and is left out without it. \"distance\" is the shortest number
+that reads back as the same 64-bit float. \"payload\" is the stored text and is left out if the
+database has no JSON payloads.
+
+Exit codes:
+  0  done, also when nothing was found, and when the reader of the output went away
+  1  failed, with a message on standard error
+  2  wrong usage";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Query {
+    /// The folder of the database
+    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) from: From,
+    /// Leaves out the vector of --id itself, but not others at distance 0
+    #[arg(long, conflicts_with_all = ["vector", "vectors"])]
+    pub(crate) not_self: bool,
+    #[command(flatten)]
+    bounds: Bounds,
+    /// Shows at most N hits of each query; how many there are is always told
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// The order of the hits, and so which ones --limit keeps
+    #[arg(long, value_enum, default_value_t = Sort::Id)]
+    pub(crate) sort: Sort,
+    /// Prints one JSON object per line instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where to measure from.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct From {
+    /// Measures from the stored vector N
+    #[arg(long, value_name = "N")]
+    pub(crate) id: Option<u32>,
+    /// Measures from this vector, such as '[0.5, -1, 2e-3]'
+    #[arg(long, value_name = "[..]", value_parser = vector, allow_hyphen_values = true)]
+    pub(crate) vector: Option<Vector>,
+    /// Measures from every row of a .npy file, one query each
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) vectors: Option<PathBuf>,
+}
+
+/// The ring, in one of three ways to say it.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Bounds {
+    /// Distances from D - LAMBDA to D + LAMBDA, both included
+    #[arg(long, num_args = 2, value_names = ["D", "LAMBDA"], allow_negative_numbers = true)]
+    ring: Option<Vec<f64>>,
+    /// Distances in a range, such as '(0, 0.25]', '[0.6, inf)', 0.1..0.2 or 0.9..
+    #[arg(long, value_parser = range::parse, allow_hyphen_values = true)]
+    range: Option<Ring>,
+    /// Distances up to MAX, included
+    #[arg(long, value_name = "MAX", value_parser = within, allow_negative_numbers = true)]
+    within: Option<Ring>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    /// Ascending ids
+    Id,
+    /// Nearest first; equal distances by id
+    Distance,
+}
+
+/// Coordinates from the command line. A type of its own because clap takes a `Vec` for several values.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Vector(pub(crate) Vec<f32>);
+
+impl Query {
+    /// The ring asked for. One that cannot be ends the program as wrong usage, as clap does for a single
+    /// bad value.
+    pub(crate) fn ring(&self) -> Ring {
+        let one = self.bounds.range.or(self.bounds.within);
+        let ring = match (one, self.bounds.ring.as_deref()) {
+            (Some(ring), _) => Ok(ring),
+            (None, Some(&[d, lambda])) => Ring::around(d, lambda),
+            // Clap lets nothing else through; a search without bounds finds everything.
+            (None, _) => Ring::from_bounds(..),
+        };
+        ring.unwrap_or_else(|error| {
+            let mut command = Cli::command();
+            command.build();
+            let text = format!("invalid value for '--ring <D> <LAMBDA>': {error}");
+            // The command's own usage is the one to show.
+            let usage = match command.find_subcommand_mut("query") {
+                Some(query) => query,
+                None => &mut command,
+            };
+            usage.error(ErrorKind::ValueValidation, text).exit()
+        })
+    }
+}
+
+fn within(text: &str) -> Result<Ring, String> {
+    let d_max = text.parse().map_err(|_| format!("'{text}' is no number"))?;
+    Ring::within(d_max).map_err(|error| error.to_string())
+}
+
+/// Coordinates are read as `f32` directly: by way of `f64` some would be rounded twice.
+fn vector(text: &str) -> Result<Vector, String> {
+    let inner = text.trim().strip_prefix('[');
+    let inner = inner.and_then(|inner| inner.strip_suffix(']'));
+    let inner = inner.ok_or("a vector is written as '[0.5, -1, 2e-3]'")?;
+    if inner.trim().is_empty() {
+        return Ok(Vector(Vec::new()));
+    }
+    let coordinates = inner.split(',').enumerate().map(|(index, word)| {
+        let word = word.trim();
+        word.parse()
+            .map_err(|_| format!("coordinate {index} is '{word}', which is no number"))
+    });
+    Ok(Vector(coordinates.collect::<Result<_, String>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    fn check_vector(text: &str, expected: Result<&[f32], &str>) {
+        let expected = expected
+            .map(|coordinates| Vector(coordinates.to_vec()))
+            .map_err(str::to_owned);
+        assert_eq!(vector(text), expected, "{text}");
+    }
+
+    #[test]
+    fn vectors_are_lists_of_numbers() {
+        check_vector("[1, -2.5,3e-1 ]", Ok(&[1.0, -2.5, 0.3]));
+        check_vector(" [7] ", Ok(&[7.0]));
+        check_vector("[]", Ok(&[]));
+        check_vector("1, 2", Err("a vector is written as '[0.5, -1, 2e-3]'"));
+        check_vector("[1, 2", Err("a vector is written as '[0.5, -1, 2e-3]'"));
+        check_vector("[1, x]", Err("coordinate 1 is 'x', which is no number"));
+        check_vector("[1,]", Err("coordinate 1 is '', which is no number"));
+    }
+
+    #[test]
+    fn coordinates_are_rounded_once() {
+        // Just above the middle between 1 and the next f32; by way of f64 it would end on the middle,
+        // and there on the even neighbour below.
+        check_vector(
+            "[1.00000005960464477539062500001]",
+            Ok(&[1.0_f32.next_up()]),
+        );
+    }
+}

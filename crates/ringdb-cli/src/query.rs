@@ -1,0 +1,210 @@
+//! `ringdb query`: the hits of a ring, as a table or as JSON lines.
+//!
+//! Invariant: every query ends with how many hits there are in all; `--limit` only shortens what is shown.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use indicatif::ProgressBar;
+use ringdb::{BackendPreference, PayloadCodec, Ring, RingDb, RingDbError, SealedRingDb};
+
+use crate::args::{self, Sort};
+use crate::error::Error;
+use crate::lines::check_json;
+use crate::npy::{self, Npy};
+use crate::text::{self, grouped, one_line};
+
+pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error> {
+    let ring = args.ring();
+    let db = open(&args.db)?;
+    let failed = |source| Error::Query {
+        path: args.db.clone(),
+        source,
+    };
+    let failed = |error| Error::library(error, failed);
+    let mut report = Report {
+        args,
+        db: &db,
+        out,
+        id_width: db.len().saturating_sub(1).to_string().len().max("id".len()),
+        terminal_width: text::terminal_width(),
+        told_codec: false,
+    };
+    if let Some(id) = args.from.id {
+        let vector = db.vector(id).map_err(failed)?;
+        let mut hits = find(&db, &vector, ring).map_err(failed)?;
+        if args.not_self {
+            hits.retain(|hit| hit.id != id);
+        }
+        report.show(None, hits)?;
+    }
+    if let Some(args::Vector(vector)) = &args.from.vector {
+        let hits = find(&db, vector, ring).map_err(failed)?;
+        report.show(None, hits)?;
+    }
+    if let Some(path) = &args.from.vectors {
+        let file = npy::open(path)?;
+        let vectors = Npy::parse(path, file.bytes())?;
+        let bar = bar(vectors.len());
+        vectors.for_each_row(|row, vector| {
+            bar.inc(1);
+            let hits = find(&db, vector, ring).map_err(|source| Error::Row {
+                path: path.clone(),
+                row,
+                source,
+            })?;
+            report.show(Some(row), hits)
+        })?;
+    }
+    Ok(())
+}
+
+/// Opens and checks a database. Payloads are read as bytes, so their type does not matter.
+pub(crate) fn open(dir: &Path) -> Result<SealedRingDb, Error> {
+    RingDb::load(dir, BackendPreference::Cpu).map_err(|error| {
+        Error::library(error, |source| Error::Open {
+            path: dir.into(),
+            source,
+        })
+    })
+}
+
+/// A bar on the terminal that also shows the hits would be in their way.
+fn bar(queries: usize) -> ProgressBar {
+    match io::stdout().is_terminal() {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::new(queries as u64),
+    }
+}
+
+struct Hit {
+    id: u32,
+    distance: f64,
+}
+
+/// All hits, by id.
+fn find(db: &SealedRingDb, vector: &[f32], ring: Ring) -> Result<Vec<Hit>, RingDbError> {
+    let found = db.search(vector).in_ring(ring).distances().run()?;
+    let distances = found.distances.expect("the search asked for distances");
+    let hits = found.ids.into_iter().zip(distances);
+    Ok(hits.map(|(id, distance)| Hit { id, distance }).collect())
+}
+
+/// Writes the hits of one query after the other.
+struct Report<'a, W> {
+    args: &'a args::Query,
+    db: &'a SealedRingDb,
+    out: &'a mut W,
+    id_width: usize,
+    terminal_width: Option<usize>,
+    /// Whether it was said already that the payloads cannot be shown.
+    told_codec: bool,
+}
+
+impl<'a, W: Write> Report<'a, W> {
+    fn show(&mut self, query: Option<usize>, mut hits: Vec<Hit>) -> Result<(), Error> {
+        if self.args.sort == Sort::Distance {
+            hits.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
+        }
+        let total = hits.len();
+        hits.truncate(self.args.limit.unwrap_or(usize::MAX));
+        match self.args.json {
+            true => self.json(query, &hits, total),
+            false => self.table(query, &hits, total),
+        }
+    }
+
+    fn table(&mut self, query: Option<usize>, hits: &[Hit], total: usize) -> Result<(), Error> {
+        let width = self.id_width;
+        if let Some(query) = query {
+            writeln!(self.out, "query {query}")?;
+        }
+        if !hits.is_empty() {
+            let payload = match self.db.payload_codec() {
+                PayloadCodec::JsonText => "  payload",
+                _ => "",
+            };
+            writeln!(self.out, "{:>width$}  {:>12}{payload}", "id", "distance")?;
+        }
+        for hit in hits {
+            let distance = text::distance(hit.distance);
+            let start = format!("{:>width$}  {distance:>12}", hit.id);
+            // A terminal too narrow for any payload gets a little of it on a second line.
+            let room = self
+                .terminal_width
+                .map(|columns| columns.saturating_sub(start.len() + 2).max(8));
+            match self.payload(hit.id)? {
+                Some(bytes) => writeln!(self.out, "{start}  {}", one_line(bytes, room))?,
+                None => writeln!(self.out, "{start}")?,
+            }
+        }
+        let hits_in_all = match total {
+            1 => "1 hit".into(),
+            total => format!("{} hits", grouped(total as u64)),
+        };
+        let shown = grouped(hits.len() as u64);
+        match hits.len() < total {
+            true => writeln!(self.out, "{hits_in_all}, cut to {shown} by --limit")?,
+            false => writeln!(self.out, "{hits_in_all}, all shown")?,
+        }
+        Ok(())
+    }
+
+    fn json(&mut self, query: Option<usize>, hits: &[Hit], total: usize) -> Result<(), Error> {
+        let query = match query {
+            Some(query) => format!("\"query\":{query},"),
+            None => String::new(),
+        };
+        for &Hit { id, distance } in hits {
+            write!(self.out, "{{{query}\"id\":{id},\"distance\":{distance:?}")?;
+            if let Some(bytes) = self.payload(id)? {
+                let json = self.stored_json(id, bytes)?;
+                write!(self.out, ",\"payload\":{json}")?;
+            }
+            self.out.write_all(b"}\n")?;
+        }
+        let (shown, truncated) = (hits.len(), hits.len() < total);
+        writeln!(
+            self.out,
+            "{{{query}\"total\":{total},\"shown\":{shown},\"truncated\":{truncated}}}"
+        )?;
+        Ok(())
+    }
+
+    /// The bytes of a payload that can be shown; the first one that cannot is a reason to say so.
+    fn payload(&mut self, id: u32) -> Result<Option<&'a [u8]>, Error> {
+        let bytes = self.db.payload_bytes(id).map_err(|source| Error::Query {
+            path: self.args.db.clone(),
+            source,
+        })?;
+        match self.db.payload_codec() {
+            PayloadCodec::JsonText => Ok(Some(bytes)),
+            codec => {
+                // Unit payloads have no bytes: there is nothing to miss.
+                if !bytes.is_empty() && !self.told_codec {
+                    self.told_codec = true;
+                    let name = codec.name();
+                    let db = self.args.db.display();
+                    let _ = writeln!(
+                        io::stderr(),
+                        "ringdb: the payloads of {db} are stored as {name}, not as JSON, and are not shown"
+                    );
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// A stored payload as part of a line. Line breaks can stand only between the tokens of JSON, where
+    /// a blank means the same.
+    fn stored_json(&self, id: u32, bytes: &[u8]) -> Result<String, Error> {
+        let wrong = |what| Error::StoredPayload {
+            path: self.args.db.clone(),
+            id,
+            what,
+        };
+        let json = std::str::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
+        check_json(json).map_err(wrong)?;
+        Ok(json.replace(['\n', '\r'], " "))
+    }
+}

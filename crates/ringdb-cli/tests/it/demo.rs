@@ -1,0 +1,78 @@
+//! `ringdb demo`.
+
+use std::path::Path;
+
+use crate::support::{Outcome, Place, command, names, outcome};
+
+/// A run of the demo in a folder, with another for its temporary files.
+fn demo(folder: &Path, temporary: &Path) -> Outcome {
+    let mut demo = command(&["demo"]);
+    demo.current_dir(folder);
+    // By the names of several systems.
+    demo.envs(["TMPDIR", "TMP", "TEMP"].map(|name| (name, temporary)));
+    outcome(demo)
+}
+
+#[test]
+fn the_demo_finds_what_lies_around_a_violin_from_any_folder() {
+    let place = Place::new();
+    let out = demo(&place.path(""), &place.path("")).done();
+
+    let (before, ball) = out.split_once("The ball").expect(&out);
+    let (ball, ring) = ball.split_once("The ring").expect(&out);
+    let words = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter_map(|line| line.trim().split_once("  "));
+        lines
+            .map(|(distance, words)| format!("{distance} {words}"))
+            .collect()
+    };
+    assert_eq!(
+        words(ball),
+        [
+            "0.000000 violin, fiddle",
+            "0.949053 banjo",
+            "1.013206 cello, violoncello",
+            "1.031791 balalaika"
+        ]
+    );
+    assert!(ball.contains(": 4 hits in "), "{ball}");
+    for word in ["castanets", "harmonica", "clarinet"] {
+        assert!(ring.contains(word), "{word} in {ring}");
+    }
+    assert_eq!(words(ring).len(), 7, "{ring}");
+    assert!(ring.contains(": 7 hits in "), "{ring}");
+
+    for call in [
+        "let mut db = BuildOptions::new(dims).persist(dir).codec(PayloadCodec::JsonText).create::<()>()?;",
+        "db.add_vector_bytes(vector, word.as_bytes())?; // for each word",
+        "db.build()?;",
+        "let db = RingDb::<()>::load(dir, BackendPreference::Cpu)?;",
+        "let violin = db.vector(id)?;",
+    ] {
+        assert!(
+            before.contains(&format!("    {call}\n")),
+            "{call} in {before}"
+        );
+    }
+    assert!(
+        ball.contains("    db.search(&violin).within(1.05).distances().run()?\n"),
+        "{ball}"
+    );
+    assert!(
+        ring.contains("    db.search(&violin).range(1.05..=1.15).distances().run()?\n"),
+        "{ring}"
+    );
+
+    assert!(out.lines().count() <= 40, "{out}");
+    assert!(out.lines().all(|line| line.len() <= 110), "{out}");
+    assert_eq!(names(&place.path("")), [""; 0], "the demo cleans up");
+}
+
+#[test]
+fn the_demo_needs_a_folder_for_temporary_files() {
+    let place = Place::new();
+    let outcome = demo(&place.path(""), &place.path("none"));
+    assert_eq!(outcome.code, Some(1));
+    let start = format!("ringdb: cannot make a folder in {}: ", place.shown("none"));
+    assert!(outcome.err.starts_with(&start), "{}", outcome.err);
+}

@@ -1,0 +1,9 @@
+//! Runs the program as its users do and reads what it writes.
+
+mod support;
+mod demo;
+mod build;
+mod refused;
+mod query;
+mod foreign;
+mod output;
