@@ -1,4 +1,6 @@
 //! Any bytes as the two files of a payload store.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| ringdb_fuzz_bodies::payload_store(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    ringdb_fuzz_bodies::payload_store(data);
+});

@@ -79,8 +79,8 @@ const STAGES: &[Stage] = &[
         quick: false,
         work: Work::Compat,
     },
-    // With optimisation the compiler vectorises and reassociates what it may: the same answers must come out. The output
-    // of passing tests is shown because one of them names the kernels that this machine could run.
+    // The kernels as users run them, vectorised by the optimiser: the same answers must come out. The output of passing
+    // tests is shown because one of them names the kernels that this machine could run.
     Stage {
         name: "release tests",
         quick: false,

@@ -1,11 +1,10 @@
 //! `ringdb build`: a database of a file of vectors and a file of payloads.
 //!
-//! Invariant: a build that fails leaves the folder as it was: the library stages everything, and folders
-//! that were made for nothing are taken away here.
+//! A build that fails leaves the folder as it was: the library stages everything and takes away what it
+//! made.
 
-use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use indicatif::ProgressBar;
 use ringdb::{BuildOptions, PayloadCodec, RingDb};
@@ -29,12 +28,7 @@ pub(crate) fn run(args: &args::Build, out: &mut impl Write) -> Result<(), Error>
         .replace(args.replace)
         .codec(codec);
 
-    let missing = missing_folders(&args.db);
-    let built = build(options, args, &vectors, lines);
-    if built.is_err() {
-        remove_empty(&missing);
-    }
-    built?;
+    build(options, args, &vectors, lines)?;
     writeln!(
         out,
         "{}: {} vectors of {} dims, {}",
@@ -62,14 +56,9 @@ fn build(
         })
     };
     let mut db = options.create().map_err(failed)?;
-    let built = fill(&mut db, args, vectors, lines).and_then(|()| match db.build() {
-        Ok(_) => Ok(()),
-        Err(error) => Err(failed(error)),
-    });
-    if built.is_err() {
-        remove_lone_lock(&args.db);
-    }
-    built
+    fill(&mut db, args, vectors, lines)?;
+    db.build().map_err(failed)?;
+    Ok(())
 }
 
 fn fill(
@@ -111,36 +100,5 @@ fn fill(
     match lines.count_all()? {
         count if count == vectors.len() as u64 => Ok(()),
         count => Err(miscounted(count, &path)),
-    }
-}
-
-/// The folders on the way to `dir` that do not exist, innermost first.
-fn missing_folders(dir: &Path) -> Vec<PathBuf> {
-    let missing = dir.ancestors().take_while(|folder| {
-        !folder.as_os_str().is_empty() && fs::symlink_metadata(folder).is_err()
-    });
-    missing.map(Path::to_path_buf).collect()
-}
-
-/// Takes away folders that were missing before. One that is not empty belongs to somebody by now.
-fn remove_empty(folders: &[PathBuf]) {
-    for folder in folders {
-        if fs::remove_dir(folder).is_err() {
-            return;
-        }
-    }
-}
-
-/// Takes away the lock of a build that failed, if it is all that is in the folder. It is of no use there,
-/// and would keep the folder from being taken away.
-fn remove_lone_lock(dir: &Path) {
-    let Ok(mut entries) = fs::read_dir(dir) else {
-        return;
-    };
-    if let (Some(Ok(only)), None) = (entries.next(), entries.next())
-        && only.file_name() == "LOCK"
-    {
-        // A lock that stays does no harm, and the failure that led here is the one to tell.
-        let _ = fs::remove_file(only.path());
     }
 }

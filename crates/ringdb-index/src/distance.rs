@@ -58,21 +58,29 @@ pub fn distance(x: &[f32], q: &[f32]) -> f64 {
     s64(x, q).sqrt()
 }
 
-/// Checks that the calling thread computes with subnormal numbers, as the definition assumes.
+/// Checks that the calling thread rounds to nearest and computes with subnormal numbers, as the
+/// definition assumes.
 ///
-/// A host program may have told the processor to treat them as zero. Then two vectors that differ
-/// by a subnormal amount would be at distance zero, so every search makes this check first; it
-/// costs two instructions.
+/// A host program may have told the processor otherwise. Then two vectors that differ by a subnormal
+/// amount could be at distance zero, and sums would have other bits; so every search makes this check
+/// on each thread that computes. It costs a few instructions.
 ///
 /// # Errors
-/// [`Error::FlushToZero`] if subnormal inputs or results are flushed.
+/// [`Error::FloatEnvironment`] if subnormal inputs or results are flushed, or rounding is directed.
 pub fn check_environment() -> Result<()> {
     let input_kept = f64::from(black_box(f32::from_bits(1))).to_bits() != 0;
     let result_kept = (black_box(f64::MIN_POSITIVE) * black_box(0.5)).to_bits() != 0;
-    if input_kept && result_kept {
+    // A quarter of the last place of 1 is dropped by rounding to nearest, on either side of zero, and
+    // three quarters count as one.
+    let quarter = black_box(f64::EPSILON / 4.0);
+    let three_quarters = black_box(0.75 * f64::EPSILON);
+    let not_up = black_box(1.0) + quarter == 1.0;
+    let not_down = black_box(-1.0) - quarter == -1.0;
+    let not_toward_zero = black_box(1.0) + three_quarters == 1.0 + f64::EPSILON;
+    if input_kept && result_kept && not_up && not_down && not_toward_zero {
         Ok(())
     } else {
-        Err(Error::FlushToZero)
+        Err(Error::FloatEnvironment)
     }
 }
 

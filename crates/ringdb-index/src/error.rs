@@ -57,10 +57,12 @@ pub enum Error {
         /// Number of rows.
         len: usize,
     },
-    /// The calling thread treats subnormal numbers as zero, which would change distances and
-    /// thresholds.
-    #[error("the floating-point environment flushes subnormal numbers to zero")]
-    FlushToZero,
+    /// A computing thread rounds in one direction or treats subnormal numbers as zero, which would
+    /// change distances and thresholds.
+    #[error(
+        "the floating-point environment does not round to nearest, or flushes subnormal numbers to zero"
+    )]
+    FloatEnvironment,
 }
 
 /// The result of everything in this crate that can be refused.

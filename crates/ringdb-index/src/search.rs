@@ -30,8 +30,8 @@ const SPAN_COORDINATES: usize = 256 * 1024;
 ///
 /// # Errors
 /// [`Error::DimensionMismatch`] or [`Error::NotFinite`] for a query that does not fit the rows or
-/// has a coordinate that is not finite; [`Error::FlushToZero`] if [`check_environment`] fails on
-/// the calling thread.
+/// has a coordinate that is not finite; [`Error::FloatEnvironment`] if [`check_environment`] fails on
+/// a thread that computes.
 pub fn ring_ids(rows: Rows<'_>, query: &[f32], ring: &Ring, kernel: Kernel) -> Result<Vec<u32>> {
     let query = prepare(rows, query)?;
     let span_rows = (SPAN_COORDINATES / rows.dims()).max(1);
@@ -45,14 +45,14 @@ pub fn ring_ids(rows: Rows<'_>, query: &[f32], ring: &Ring, kernel: Kernel) -> R
         )
     };
     if rows.len() <= span_rows {
-        return Ok(scan(0));
+        return scan(0);
     }
     let n_spans = rows.len().div_ceil(span_rows);
-    let spans: Vec<Vec<u32>> = (0..n_spans)
+    let spans: Result<Vec<Vec<u32>>> = (0..n_spans)
         .into_par_iter()
         .map(|span| scan(span * span_rows))
         .collect();
-    Ok(spans.concat())
+    Ok(spans?.concat())
 }
 
 /// The distances of the rows with these ids from `query`, in the order of `ids`, which may be any
@@ -71,19 +71,12 @@ pub fn distances(rows: Rows<'_>, query: &[f32], ids: &[u32], kernel: Kernel) -> 
         });
     }
     let span_ids = (SPAN_COORDINATES / rows.dims()).max(1);
-    let distance = |&id: &u32| {
-        kernel
-            .s64(rows.coordinates(id as usize..id as usize + 1), &query)
-            .sqrt()
-    };
+    let span = |ids: &[u32]| distances_of_span(rows, ids, &query, kernel);
     if ids.len() <= span_ids {
-        return Ok(ids.iter().map(distance).collect());
+        return span(ids);
     }
-    Ok(ids
-        .par_iter()
-        .with_min_len(span_ids)
-        .map(distance)
-        .collect())
+    let spans: Result<Vec<Vec<f64>>> = ids.par_chunks(span_ids).map(span).collect();
+    Ok(spans?.concat())
 }
 
 fn prepare(rows: Rows<'_>, query: &[f32]) -> Result<Prepared> {
@@ -98,14 +91,16 @@ fn prepare(rows: Rows<'_>, query: &[f32]) -> Result<Prepared> {
     Ok(Prepared::new(query))
 }
 
-/// The hits among consecutive rows, ascending.
-fn scan_span(
+/// The hits among consecutive rows, ascending. Checks the thread that it runs on, as workers of a
+/// pool may have been set up differently from the caller.
+pub(crate) fn scan_span(
     rows: Rows<'_>,
     span: std::ops::Range<usize>,
     query: &Prepared,
     ring: &Ring,
     kernel: Kernel,
-) -> Vec<u32> {
+) -> Result<Vec<u32>> {
+    check_environment()?;
     let mut hits = Vec::new();
     let mut found = [0; CHUNK_ROWS];
     for first in span.clone().step_by(CHUNK_ROWS) {
@@ -120,5 +115,20 @@ fn scan_span(
         let n = kernel.hits(&chunk, &mut found);
         hits.extend_from_slice(&found[..n]);
     }
-    hits
+    Ok(hits)
+}
+
+/// The distances of some rows, in their order; checks its thread as [`scan_span`] does.
+fn distances_of_span(
+    rows: Rows<'_>,
+    ids: &[u32],
+    query: &Prepared,
+    kernel: Kernel,
+) -> Result<Vec<f64>> {
+    check_environment()?;
+    let distance = |&id: &u32| {
+        let row = rows.coordinates(id as usize..id as usize + 1);
+        kernel.s64(row, query).sqrt()
+    };
+    Ok(ids.iter().map(distance).collect())
 }

@@ -84,11 +84,22 @@ impl AppendFile {
         Ok(())
     }
 
-    /// Writes out the rest of the body and gives the file up, without a header and without a sync:
-    /// for a file that nobody will open by name.
-    pub(crate) fn into_body(mut self) -> Result<(File, PathBuf)> {
+    /// Adds `bytes` to the body and writes them out at once, without a copy in memory.
+    pub(crate) fn append_through(&mut self, bytes: &[u8]) -> Result<()> {
         self.flush()?;
-        Ok((self.file, self.path))
+        self.file
+            .write_all(bytes)
+            .map_err(Error::io("write", &self.path))?;
+        self.body_crc.update(bytes);
+        self.flushed_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes out the rest of the body and gives the file up with the CRC of what was appended: for a
+    /// file that nobody will open by name, which gets neither header nor sync.
+    pub(crate) fn into_body(mut self) -> Result<(File, PathBuf, u32)> {
+        self.flush()?;
+        Ok((self.file, self.path, self.body_crc.finalize()))
     }
 
     /// Writes out the rest of the body and the header and makes both durable. Returns the CRC of the
@@ -159,9 +170,11 @@ mod tests {
         full.file = spare.reopen().unwrap();
         full.make_room().unwrap();
         full.append(b"end");
-        let (_, _) = full.into_body().unwrap();
+        full.append_through(b"less").unwrap();
+        let (.., crc) = full.into_body().unwrap();
         let written = std::fs::read(spare.path()).unwrap();
         assert_eq!(written[HEADER_BYTES..HEADER_BYTES + bytes.len()], bytes);
-        assert_eq!(&written[HEADER_BYTES + bytes.len()..], b"end");
+        assert_eq!(&written[HEADER_BYTES + bytes.len()..], b"endless");
+        assert_eq!(crc, crc32fast::hash(&written[HEADER_BYTES..]));
     }
 }

@@ -80,6 +80,13 @@ impl Header {
 
     /// Reads the header of `path` from the file's first bytes and checks it against itself and `kind`.
     pub(crate) fn decode(path: &Path, kind: Kind, file: &[u8]) -> Result<(Self, u32)> {
+        if !file.starts_with(&MAGIC) {
+            return Err(Error::corrupt(
+                path,
+                0,
+                "not a ringdb file: it does not begin with RINGDB",
+            ));
+        }
         let Some(bytes) = file.first_chunk::<HEADER_BYTES>() else {
             let what = format!(
                 "{} bytes are too few for a header of {HEADER_BYTES}",
@@ -89,13 +96,7 @@ impl Header {
         };
         let (signed, _) = bytes.split_at(CRC_AT);
         let mut fields = Fields::new(path, bytes);
-        if fields.array()? != MAGIC {
-            return Err(Error::corrupt(
-                path,
-                0,
-                "not a ringdb file: it does not begin with RINGDB",
-            ));
-        }
+        fields.array::<{ MAGIC.len() }>()?;
         let found_kind = fields.u16()?;
         let found = fields.u32()?;
         if found != FORMAT_VERSION {
@@ -130,6 +131,12 @@ impl Header {
             return Err(Error::corrupt(path, 6, what));
         }
         Ok((header, stored))
+    }
+
+    /// The uuid in bytes that begin like a file of ours, whatever else is wrong with them.
+    pub(crate) fn uuid(file: &[u8]) -> Option<Uuid> {
+        let uuid = file.get(16..32).filter(|_| file.starts_with(&MAGIC))?;
+        Uuid::from_slice(uuid).ok()
     }
 
     /// Checks the bytes behind the header: their number and their CRC.

@@ -16,6 +16,8 @@ pub(crate) const SEGMENT_FILES: [&str; 3] = [OFFSETS, PAYLOADS, VECTORS];
 /// Followed by random characters: the private directory a writer works in. Long enough not to be a
 /// name that anybody else gives.
 pub(crate) const STAGING_PREFIX: &str = ".ringdb-staging-";
+/// How many random letters and digits follow it.
+pub(crate) const STAGING_RANDOM: usize = 6;
 /// The segment inside the staging directory, before it gets its number.
 pub(crate) const STAGED_SEGMENT: &str = "segment";
 
@@ -28,6 +30,13 @@ pub(crate) fn segment_name(number: u32) -> String {
 pub(crate) fn segment_number(name: &str) -> Option<u32> {
     let number = name.strip_prefix("segment-")?.parse().ok()?;
     (segment_name(number) == name).then_some(number)
+}
+
+/// Whether `name` is that of a staging directory.
+pub(crate) fn is_staging(name: &str) -> bool {
+    name.strip_prefix(STAGING_PREFIX).is_some_and(|random| {
+        random.len() == STAGING_RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
 }
 
 #[cfg(test)]
@@ -45,6 +54,15 @@ mod tests {
             ("segments", None),
         ] {
             assert_eq!(segment_number(name), number, "{name}");
+        }
+        assert!(is_staging(".ringdb-staging-a1B2c3"));
+        for name in [
+            ".ringdb-staging-",
+            ".ringdb-staging-backup2",
+            ".ringdb-staging-a b.c3",
+            "a1B2c3",
+        ] {
+            assert!(!is_staging(name), "{name}");
         }
     }
 }

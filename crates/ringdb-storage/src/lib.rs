@@ -65,6 +65,7 @@ pub mod limits;
 mod platform;
 // Bytes: headers, maps, files that grow, names that become public.
 mod header;
+mod regular;
 mod mapped;
 mod append;
 mod publish;
@@ -73,6 +74,8 @@ mod payload;
 mod vectors;
 mod legacy;
 mod manifest;
+// How it is committed.
+mod leftovers;
 mod staging;
 mod segment;
 

@@ -12,7 +12,6 @@
 //!
 //! The files are offsets.bin, payloads.bin, vectors.bin, in this order.
 
-use std::fs;
 use std::io::Read;
 use std::path::Path;
 
@@ -20,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::header::{Fields, HEADER_BYTES, Header, Kind, Origin};
 use crate::layout::SEGMENT_FILES;
 use crate::payload::PayloadCodec;
+use crate::regular::open_regular;
 
 /// More bytes than any manifest has; a larger file is not read.
 const MANIFEST_BYTES_MAX: u64 = 1 << 16;
@@ -102,16 +102,9 @@ impl Manifest {
 
     /// Reads the manifest at `path`; `None` if there is no such file.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
-        let about = match fs::metadata(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(Error::io("open", path))?,
-        };
-        if !about.is_file() {
-            return Err(Error::corrupt(path, 0, "not a regular file"));
-        }
-        let file = match fs::File::open(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(Error::io("open", path))?,
+        let (file, _) = match open_regular(path) {
+            Err(error) if error.is_not_found() => return Ok(None),
+            other => other?,
         };
         let mut bytes = Vec::new();
         let mut file = file.take(MANIFEST_BYTES_MAX + 1);

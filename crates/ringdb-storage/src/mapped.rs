@@ -9,18 +9,22 @@
     reason = "mapping a file is unsafe; it happens here and nowhere else"
 )]
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::{Mmap, MmapMut};
 
 use crate::error::{Error, Result};
+use crate::header::{HEADER_BYTES, Header, Kind};
+use crate::regular::open_regular;
 
 /// A file, or the part of one behind its header, as a slice of bytes that the system pages in and out.
 ///
-/// The file must not be modified or cut while the map lives: reading a page that is gone ends the
-/// process. Deleting or renaming it is harmless.
+/// The file must not be modified or cut while the map lives. This is a contract that the type system
+/// does not see, as with every safe face of a memory map: a program that writes to the file all the
+/// same changes bytes under a shared borrow, and reading a page that was cut off ends the process.
+/// Deleting or renaming the file is harmless.
 #[derive(Debug)]
 pub struct MappedFile {
     map: Mmap,
@@ -34,23 +38,16 @@ impl MappedFile {
     /// # Errors
     /// [`Error::Io`] if it cannot be opened or mapped, [`Error::Corrupt`] if it is not a regular file.
     pub fn open(path: &Path) -> Result<Self> {
-        // Looked at before it is opened: opening a FIFO would wait for its writer.
-        let is_file = fs::metadata(path)
-            .map_err(Error::io("open", path))?
-            .is_file();
-        if !is_file {
-            return Err(Error::corrupt(path, 0, "not a regular file"));
-        }
-        let file = File::open(path).map_err(Error::io("open", path))?;
+        let (file, _) = open_regular(path)?;
         Self::of(&file, path)
     }
 
     /// Maps the whole of an open file; `path` is its name in errors.
     pub(crate) fn of(file: &File, path: &Path) -> Result<Self> {
-        // SAFETY: the map is read-only, and the files mapped here are immutable: those of a database
-        // by the commit protocol (new data gets a new name), a spill file because it has no name and
-        // its only writer gave it up before calling this. Foreign files are the caller's promise,
-        // stated on the type.
+        // SAFETY: what is required is that nobody changes the file while it is mapped. For the files
+        // of a database that is the commit protocol: they are never modified, new data gets a new
+        // name. A spill file has no name, and its only writer gave it up before calling this. For
+        // foreign files nothing here can prove it; it is the documented contract of the type.
         let map = unsafe { Mmap::map(file) }.map_err(Error::io("map", path))?;
         let part = 0..map.len();
         Ok(Self {
@@ -66,10 +63,14 @@ impl MappedFile {
         self
     }
 
-    /// The same map under the name that its file has meanwhile.
-    pub(crate) fn renamed(mut self, path: PathBuf) -> Self {
-        self.path = path;
-        self
+    /// The header at the front of the map, held to the body behind it, and the header's CRC.
+    pub(crate) fn checked_header(&self, kind: Kind) -> Result<(Header, u32)> {
+        let (header, crc) = Header::decode(&self.path, kind, self.bytes())?;
+        header.check_body(
+            &self.path,
+            self.bytes().get(HEADER_BYTES..).unwrap_or_default(),
+        )?;
+        Ok((header, crc))
     }
 
     /// The mapped bytes.

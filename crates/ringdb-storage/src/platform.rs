@@ -6,12 +6,12 @@
 mod imp {
     use std::fs::{File, OpenOptions, Permissions};
     use std::io;
-    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
     use std::path::Path;
 
-    /// Makes the names in `dir` durable.
-    pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
+    /// The directory as a file to sync, where directories can be synced.
+    pub(crate) fn open_dir(dir: &Path) -> io::Result<Option<File>> {
+        File::open(dir).map(Some)
     }
 
     /// Renames `from` to `to`, or fails with `AlreadyExists`.
@@ -39,6 +39,22 @@ mod imp {
         Some(Permissions::from_mode(0o666))
     }
 
+    /// Opens `path` for reading; does not wait for the writer of a FIFO.
+    pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
+        let no_wait = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(no_wait)
+            .open(path)
+    }
+
+    /// Whether `path` is still a name of the open `file`.
+    pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+        let open = file.metadata()?;
+        Ok(std::fs::symlink_metadata(path)
+            .is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino())))
+    }
+
     /// Opens or creates `path` for reading and writing, refusing to go through a symbolic link.
     pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
         let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
@@ -58,9 +74,9 @@ mod imp {
     use std::io;
     use std::path::Path;
 
-    /// Directories cannot be synced here; the rename itself is journalled by the file system.
-    pub(crate) fn sync_dir(_dir: &Path) -> io::Result<()> {
-        Ok(())
+    /// Directories cannot be synced here; the file system journals their names.
+    pub(crate) fn open_dir(_dir: &Path) -> io::Result<Option<File>> {
+        Ok(None)
     }
 
     pub(crate) use super::rename_checked as rename_no_replace;
@@ -73,6 +89,15 @@ mod imp {
         None
     }
 
+    pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+
+    /// A file that is open cannot be removed here.
+    pub(crate) fn is_at(_file: &File, _path: &Path) -> io::Result<bool> {
+        Ok(true)
+    }
+
     pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
         OpenOptions::new()
             .read(true)
@@ -83,7 +108,9 @@ mod imp {
     }
 }
 
-pub(crate) use imp::{open_lock, ordinary_file, private_dir, rename_no_replace, sync_dir};
+pub(crate) use imp::{
+    is_at, open_dir, open_lock, open_without_waiting, ordinary_file, private_dir, rename_no_replace,
+};
 
 /// A look, then a plain rename: for file systems without an exclusive one. Two writers are kept apart
 /// by LOCK, so only a foreign program could come in between.
@@ -92,5 +119,25 @@ fn rename_checked(from: &std::path::Path, to: &std::path::Path) -> std::io::Resu
         Ok(_) => Err(std::io::ErrorKind::AlreadyExists.into()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => std::fs::rename(from, to),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_checked_rename_does_not_replace_either() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::write(&from, "new").unwrap();
+        fs::write(&to, "old").unwrap();
+        let refused = rename_checked(&from, &to).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::AlreadyExists);
+        fs::remove_file(&to).unwrap();
+        rename_checked(&from, &to).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"new");
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Invariant: what is published was made durable by its writer, and after `Ok` its name is durable too.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use crate::append::sync;
 use crate::error::{Error, Result};
 use crate::platform;
 
@@ -20,6 +21,8 @@ pub(crate) enum Target {
 
 /// Renames `from` to `to` and makes the new name durable.
 pub(crate) fn publish(from: &Path, to: &Path, target: Target) -> Result<()> {
+    // Opened before the rename: a directory that cannot be opened is refused while nothing has happened.
+    let dir = Dir::open(parent(to))?;
     let renamed = match target {
         Target::Absent => platform::rename_no_replace(from, to),
         Target::Replaced => fs::rename(from, to),
@@ -29,7 +32,23 @@ pub(crate) fn publish(from: &Path, to: &Path, target: Target) -> Result<()> {
             path: to.to_path_buf(),
         }),
         Err(error) => Err(Error::io("rename to", to)(error)),
-        Ok(()) => sync_dir(parent(to)),
+        Ok(()) => dir.sync(),
+    }
+}
+
+/// A directory whose names are to be made durable.
+struct Dir<'a>(Option<File>, &'a Path);
+
+impl<'a> Dir<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        Ok(Self(
+            platform::open_dir(path).map_err(Error::io("open", path))?,
+            path,
+        ))
+    }
+
+    fn sync(self) -> Result<()> {
+        self.0.map_or(Ok(()), |dir| sync(&dir, self.1))
     }
 }
 
@@ -43,10 +62,7 @@ pub(crate) fn parent(path: &Path) -> &Path {
 
 /// Makes the names in `dir` durable.
 pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
-    platform::sync_dir(dir).map_err(|source| Error::DurabilityUnknown {
-        path: dir.to_path_buf(),
-        source,
-    })
+    Dir::open(dir)?.sync()
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub struct Segment<T> {
 /// Collects rows and payloads and makes a [`Segment`] of them.
 ///
 /// A push that fails changes nothing, and the writer may be used on. Dropped without a
-/// [`finish`](Self::finish), it leaves nothing behind but the directory, if it made one, and its LOCK.
+/// [`finish`](Self::finish), it takes away all that it made.
 pub struct SegmentWriter<T> {
     rows: Rows,
     dims: usize,
@@ -168,13 +168,27 @@ impl<T: Serialize> SegmentWriter<T> {
     }
 }
 
+impl<T: Serialize + DeserializeOwned> SegmentWriter<T> {
+    /// As [`Self::push`], and decodes the payload's bytes again first, so that what went in can come
+    /// back.
+    ///
+    /// # Errors
+    /// As [`Self::push`]; [`Error::Encode`] also if the bytes do not decode as a `T`.
+    pub fn push_checked(&mut self, row: &[f32], payload: T) -> Result<()> {
+        self.check_row(row)?;
+        let encoded = self.payloads.encode_checked(&payload)?;
+        self.append(row, &encoded)
+    }
+}
+
 impl<T: DeserializeOwned> SegmentWriter<T> {
     /// Ends the writing. A segment of a directory is on disk whole when this returns `Ok`.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::DurabilityUnknown`] if a sync fails, [`Error::Corrupt`] if what was
     /// written does not read back, [`Error::Locked`] if another writer got in because LOCK was removed.
-    /// A database that was there before is untouched by all of them but `DurabilityUnknown`.
+    /// A database that was there before is untouched by all of them but `DurabilityUnknown`; what was
+    /// pushed is lost.
     pub fn finish(self) -> Result<Segment<T>> {
         let Self {
             rows,
@@ -205,6 +219,7 @@ impl<T> Segment<T> {
     /// [`Error::Io`] (`NotFound` if there is no such directory), [`Error::NotADatabase`],
     /// [`Error::UnsupportedVersion`], [`Error::Corrupt`].
     pub fn open(dir: &Path) -> Result<Self> {
+        let dir = &std::path::absolute(dir).map_err(Error::io("find", dir))?;
         let path = dir.join(MANIFEST);
         let mut missed = None;
         loop {
@@ -316,13 +331,8 @@ fn commit<T: DeserializeOwned>(
     };
     // Read back before it gets a name: what is published has been seen to be whole.
     let segment = Segment::open_files(&staging.staged_segment(), &manifest)?;
-    let home = staging.dir().join(segment_name(staging.segment));
     staging.commit(&manifest)?;
-    let vectors = segment.vectors.renamed(home.join(VECTORS));
-    Ok(Segment {
-        vectors,
-        payloads: segment.payloads,
-    })
+    Ok(segment)
 }
 
 fn check_entry(

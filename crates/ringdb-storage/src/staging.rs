@@ -4,16 +4,16 @@
 //!
 //! 1. the directory is made if needed, each new ancestor made durable in its parent;
 //! 2. LOCK is taken; leftovers of dead writers are collected;
-//! 3. the files of the segment are written and synced in `.ringdb-staging-<random>/segment`;
-//! 4. that directory is renamed, never over another, to `segment-NNNNNN`;
-//! 5. MANIFEST is written and synced in the staging directory and renamed over the old one: from here
-//!    on the new database is there;
-//! 6. the old segment and the staging directory are removed.
+//! 3. the files of the segment and then MANIFEST are written and synced in
+//!    `.ringdb-staging-<random>`;
+//! 4. the segment is renamed, never over another, to `segment-NNNNNN`;
+//! 5. MANIFEST is renamed over the old one: from here on the new database is there;
+//! 6. what it replaces is removed, and the staging directory.
 //!
-//! Names that are not ours are never touched.
+//! Names that are not ours are never touched, and nothing is taken for ours by its name alone.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -22,87 +22,80 @@ use uuid::Uuid;
 use crate::append::sync;
 use crate::error::{Error, Result};
 use crate::header::Origin;
-use crate::layout::{
-    LOCK, MANIFEST, SEGMENT_FILES, STAGED_SEGMENT, STAGING_PREFIX, segment_name, segment_number,
-};
+use crate::layout::{LOCK, MANIFEST, STAGED_SEGMENT, STAGING_PREFIX, STAGING_RANDOM, segment_name};
+use crate::leftovers::{collect, remove_segment};
 use crate::legacy;
 use crate::manifest::Manifest;
 use crate::platform;
 use crate::publish::{Target, parent, publish, sync_dir};
 
-/// A locked database directory with a private directory to write in. Dropped, it deletes the latter
-/// and gives the lock back.
+/// A locked database directory with a private directory to write in. Dropped before its commit, it
+/// takes away all that it made.
 #[derive(Debug)]
 pub(crate) struct Staging {
     dir: PathBuf,
-    /// Before `lock` in the struct: the staging directory goes while the lock is still held.
+    // Dropped in this order: the private directory, then LOCK's name and the directories, then the lock.
     private: TempDir,
+    made: Made,
     _lock: File,
-    /// The database that stands there, if one does and it may be replaced.
-    previous: Option<Manifest>,
+    previous: Previous,
     pub(crate) origin: Origin,
     pub(crate) segment: u32,
+}
+
+/// What stands in the directory when the writer begins, and may be replaced.
+#[derive(Debug)]
+enum Previous {
+    Nothing,
+    Database(Manifest),
+    /// A manifest of ours that is damaged or newer: it does not say which segment is live, so no
+    /// segment is removed.
+    Unreadable,
+    RingDb03,
 }
 
 impl Staging {
     /// Takes `dir` for writing.
     pub(crate) fn begin(dir: &Path, replace: bool) -> Result<Self> {
-        make_dir(dir)?;
-        let lock = take_lock(dir)?;
-        let found = Manifest::read(&dir.join(MANIFEST));
-        let (previous, readable) = match found {
-            // A manifest that is damaged or newer may be replaced too, but it does not say which
-            // segment is live, so none is taken for a leftover.
-            Err(Error::Corrupt { .. } | Error::UnsupportedVersion { .. }) if replace => {
-                (None, false)
+        // Absolute, so that a change of the working directory does not move the database.
+        let absolute = std::path::absolute(dir).map_err(Error::io("find", dir))?;
+        if absolute.exists() && !absolute.is_dir() {
+            return Err(Error::io("create", dir)(
+                ErrorKind::NotADirectory.into(),
+            ));
+        }
+        // Once before anything is written, and again under the lock.
+        Previous::find(&absolute, replace)?;
+        let mut made = Made::default();
+        made.make_dir(&absolute)?;
+        let lock = made.take_lock(&absolute)?;
+        let previous = Previous::find(&absolute, replace)?;
+        let (origin, live) = match &previous {
+            Previous::Database(manifest) => {
+                (successor(&absolute, manifest.origin)?, Some(manifest))
             }
-            other => (other?, true),
+            _ => (
+                Origin {
+                    uuid: Uuid::new_v4(),
+                    generation: 1,
+                },
+                None,
+            ),
         };
-        if !replace && (previous.is_some() || legacy::is_database(dir)) {
-            return Err(Error::AlreadyExists {
-                path: dir.to_path_buf(),
-            });
-        }
-        if readable {
-            collect_leftovers(dir, previous.as_ref().map(|manifest| manifest.segment))?;
-        }
-        let segment = segment_numbers(dir)?
-            .into_iter()
-            .max()
-            .unwrap_or(0)
-            .checked_add(1);
-        let limit = Error::TooLarge {
-            what: "segment number",
-            value: 1 << 32,
-            max: u64::from(u32::MAX),
-        };
-        let segment = segment.ok_or(limit)?;
-        let private = private_dir(dir)?;
+        collect(&absolute, live)?;
+        let segment = free_number(&absolute, live.map_or(0, |manifest| manifest.segment))?;
+        let private = private_dir(&absolute)?;
         let staged = private.path().join(STAGED_SEGMENT);
         fs::create_dir(&staged).map_err(Error::io("create", &staged))?;
-        let origin = match &previous {
-            Some(manifest) => Origin {
-                uuid: manifest.origin.uuid,
-                generation: manifest.origin.generation + 1,
-            },
-            None => Origin {
-                uuid: Uuid::new_v4(),
-                generation: 1,
-            },
-        };
         Ok(Self {
-            dir: dir.to_path_buf(),
+            dir: absolute,
             private,
+            made,
             _lock: lock,
             previous,
             origin,
             segment,
         })
-    }
-
-    /// The database's directory.
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
     }
 
     /// Where file `name` of the segment is to be written.
@@ -116,33 +109,46 @@ impl Staging {
     }
 
     /// Makes the staged segment, whose files are written and synced, the database.
-    pub(crate) fn commit(self, manifest: &Manifest) -> Result<()> {
+    pub(crate) fn commit(mut self, manifest: &Manifest) -> Result<()> {
         let staged = self.staged_segment();
         sync_dir(&staged)?;
-        self.check_unchanged()?;
-        publish(
-            &staged,
-            &self.dir.join(segment_name(self.segment)),
-            Target::Absent,
-        )?;
-        let staged = self.private.path().join(MANIFEST);
-        let mut file = File::create_new(&staged).map_err(Error::io("create", &staged))?;
+        let staged_manifest = self.private.path().join(MANIFEST);
+        let mut file =
+            File::create_new(&staged_manifest).map_err(Error::io("create", &staged_manifest))?;
         file.write_all(&manifest.encode())
-            .map_err(Error::io("write", &staged))?;
-        sync(&file, &staged)?;
-        publish(&staged, &self.dir.join(MANIFEST), Target::Replaced)?;
-        if let Some(previous) = &self.previous {
-            // The new database stands whatever becomes of this; what stays is collected next time.
-            let _ = fs::remove_dir_all(self.dir.join(segment_name(previous.segment)));
+            .map_err(Error::io("write", &staged_manifest))?;
+        sync(&file, &staged_manifest)?;
+        self.check_unchanged()?;
+        let segment = self.dir.join(segment_name(self.segment));
+        publish(&staged, &segment, Target::Absent)?;
+        let live = self.dir.join(MANIFEST);
+        if let Err(error) = publish(&staged_manifest, &live, Target::Replaced) {
+            // After a failed sync the new manifest may be live, and then so is its segment.
+            if !matches!(error, Error::DurabilityUnknown { .. }) {
+                remove_segment(&segment);
+            }
+            return Err(error);
+        }
+        self.made.keep();
+        match &self.previous {
+            Previous::Database(old) => remove_segment(&self.dir.join(segment_name(old.segment))),
+            Previous::RingDb03 => legacy::remove(&self.dir),
+            Previous::Nothing | Previous::Unreadable => {}
         }
         Ok(())
     }
 
     /// Whoever removes LOCK by hand lets a second writer in; it must not win over this one unnoticed.
     fn check_unchanged(&self) -> Result<()> {
-        let found = Manifest::read(&self.dir.join(MANIFEST)).unwrap_or(None);
-        let origin = |manifest: &Manifest| manifest.origin;
-        if found.as_ref().map(origin) == self.previous.as_ref().map(origin) {
+        let found = match Manifest::read(&self.dir.join(MANIFEST)) {
+            Err(Error::Corrupt { .. } | Error::UnsupportedVersion { .. }) => None,
+            other => other?.map(|manifest| manifest.origin),
+        };
+        let expected = match &self.previous {
+            Previous::Database(manifest) => Some(manifest.origin),
+            _ => None,
+        };
+        if found == expected {
             return Ok(());
         }
         Err(Error::Locked {
@@ -152,52 +158,56 @@ impl Staging {
     }
 }
 
-/// Makes `dir` and its ancestors, each durable in its parent before the next one is made in it.
-fn make_dir(dir: &Path) -> Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    let above = parent(dir);
-    if above != dir {
-        make_dir(above)?;
-    }
-    match fs::create_dir(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-        Err(error) => Err(Error::io("create", dir)(error)),
-        Ok(()) => sync_dir(above),
+impl Previous {
+    /// Looks at `dir` and decides whether a writer may begin there.
+    fn find(dir: &Path, replace: bool) -> Result<Self> {
+        let found = match Manifest::read(&dir.join(MANIFEST)) {
+            // Damage at byte 0 means that it does not even begin like one of ours.
+            Err(Error::Corrupt { offset: 1.., .. } | Error::UnsupportedVersion { .. })
+                if replace =>
+            {
+                Self::Unreadable
+            }
+            other => match other? {
+                Some(manifest) => Self::Database(manifest),
+                None if legacy::is_database(dir) => Self::RingDb03,
+                None => Self::Nothing,
+            },
+        };
+        if !replace && !matches!(found, Self::Nothing) {
+            return Err(Error::AlreadyExists {
+                path: dir.to_path_buf(),
+            });
+        }
+        Ok(found)
     }
 }
 
-/// Takes LOCK, writes this process into it for the error text of others, and returns its holder.
-fn take_lock(dir: &Path) -> Result<File> {
-    let path = dir.join(LOCK);
-    let mut file = platform::open_lock(&path).map_err(Error::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            // Information only: an unreadable LOCK is a lock all the same.
-            let _ = (&file).take(64).read_to_string(&mut text);
-            let pid = text
-                .split_whitespace()
-                .next()
-                .and_then(|pid| pid.parse().ok());
-            return Err(Error::Locked {
-                path: dir.to_path_buf(),
-                pid,
-            });
-        }
-        Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
-    }
-    let since = std::time::SystemTime::UNIX_EPOCH
-        .elapsed()
-        .map_or(0, |time| time.as_secs());
-    let text = format!("{} {since}\n", std::process::id());
-    let written = file.rewind().and_then(|()| file.set_len(0));
-    written
-        .and_then(|()| file.write_all(text.as_bytes()))
-        .map_err(Error::io("write", &path))?;
-    Ok(file)
+fn successor(dir: &Path, Origin { uuid, generation }: Origin) -> Result<Origin> {
+    let last = || {
+        Error::corrupt(
+            &dir.join(MANIFEST),
+            32,
+            "no generation comes after this one",
+        )
+    };
+    Ok(Origin {
+        uuid,
+        generation: generation.checked_add(1).ok_or_else(last)?,
+    })
+}
+
+/// The first number above `live` that no segment, nor anything else, has.
+fn free_number(dir: &Path, live: u32) -> Result<u32> {
+    let is_free = |number: &u32| fs::symlink_metadata(dir.join(segment_name(*number))).is_err();
+    let number = live
+        .checked_add(1)
+        .and_then(|first| (first..=u32::MAX).find(is_free));
+    number.ok_or(Error::TooLarge {
+        what: "segment number",
+        value: 1 << 32,
+        max: u64::from(u32::MAX),
+    })
 }
 
 fn private_dir(dir: &Path) -> Result<TempDir> {
@@ -206,60 +216,110 @@ fn private_dir(dir: &Path) -> Result<TempDir> {
     if let Some(permissions) = permissions {
         builder.permissions(permissions);
     }
-    builder
+    let made = builder
         .prefix(STAGING_PREFIX)
-        .tempdir_in(dir)
-        .map_err(Error::io("create a directory in", dir))
+        .rand_bytes(STAGING_RANDOM)
+        .tempdir_in(dir);
+    made.map_err(Error::io("create a directory in", dir))
 }
 
-/// Removes what writers that died left behind. Called under LOCK, so nobody is writing. A directory
-/// goes only if its name and what it holds are of our making.
-fn collect_leftovers(dir: &Path, live: Option<u32>) -> Result<()> {
-    for name in names(dir)? {
-        let path = dir.join(&name);
-        let dead = match segment_number(&name) {
-            Some(number) => live != Some(number) && holds(&path, |found| found == SEGMENT_FILES),
-            None => name.starts_with(STAGING_PREFIX) && holds(&path, holds_staging),
-        };
-        if dead {
-            fs::remove_dir_all(&path).map_err(Error::io("remove", &path))?;
+/// Directories and a LOCK that were made for a database that may not come; removed when dropped,
+/// unless it came.
+#[derive(Debug, Default)]
+struct Made {
+    /// LOCK first, then directories, innermost first.
+    paths: Vec<PathBuf>,
+}
+
+impl Made {
+    /// Makes `dir` and its ancestors, each durable in its parent before the next one is made in it.
+    fn make_dir(&mut self, dir: &Path) -> Result<()> {
+        if dir.is_dir() {
+            return Ok(());
+        }
+        let above = parent(dir);
+        if above != dir {
+            self.make_dir(above)?;
+        }
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+            Err(error) => Err(Error::io("create", dir)(error)),
+            Ok(()) => {
+                self.paths.insert(0, dir.to_path_buf());
+                sync_dir(above)
+            }
         }
     }
-    Ok(())
+
+    /// Takes LOCK, writes this process into it for the error text of others, and returns its holder.
+    fn take_lock(&mut self, dir: &Path) -> Result<File> {
+        let path = dir.join(LOCK);
+        loop {
+            let is_new = fs::symlink_metadata(&path).is_err();
+            let mut file = platform::open_lock(&path).map_err(Error::io("open", &path))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let (path, pid) = (dir.to_path_buf(), holder(&mut file).unwrap_or(None));
+                    return Err(Error::Locked { path, pid });
+                }
+                Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
+            }
+            // The file may have been removed by its last holder between the open and the lock.
+            if !platform::is_at(&file, &path).map_err(Error::io("open", &path))? {
+                continue;
+            }
+            if holder(&mut file)
+                .map_err(Error::io("read", &path))?
+                .is_none()
+            {
+                let bytes = file.metadata().map_err(Error::io("read", &path))?.len();
+                if bytes > 0 {
+                    return Err(Error::AlreadyExists { path });
+                }
+            }
+            if is_new {
+                self.paths.insert(0, path.clone());
+            }
+            let since = std::time::SystemTime::UNIX_EPOCH
+                .elapsed()
+                .map_or(0, |time| time.as_secs());
+            let text = format!("{} {since}\n", std::process::id());
+            let written = file.set_len(0).and_then(|()| file.rewind());
+            let written = written.and_then(|()| file.write_all(text.as_bytes()));
+            written.map_err(Error::io("write", &path))?;
+            return Ok(file);
+        }
+    }
+
+    fn keep(&mut self) {
+        self.paths.clear();
+    }
 }
 
-/// A staging directory has at most the segment and the manifest in it.
-fn holds_staging(found: &[String]) -> bool {
-    found
-        .iter()
-        .all(|name| name == STAGED_SEGMENT || name == MANIFEST)
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in &self.paths {
+            // What somebody put into a directory meanwhile keeps it, and those above it.
+            let removed = match path.ends_with(LOCK) {
+                true => fs::remove_file(path),
+                false => fs::remove_dir(path),
+            };
+            if removed.is_err() {
+                return;
+            }
+        }
+    }
 }
 
-/// Whether `path` is a directory, not a link to one, whose sorted names satisfy `ours`.
-fn holds(path: &Path, ours: impl Fn(&[String]) -> bool) -> bool {
-    let is_dir = fs::symlink_metadata(path).is_ok_and(|about| about.is_dir());
-    is_dir && names(path).is_ok_and(|found| ours(&found))
-}
-
-fn segment_numbers(dir: &Path) -> Result<Vec<u32>> {
-    Ok(names(dir)?
-        .iter()
-        .filter_map(|name| segment_number(name))
-        .collect())
-}
-
-/// The names in `dir`, sorted. Names that are not UTF-8 are none of ours and appear with a
-/// replacement character, which none of ours has.
-fn names(dir: &Path) -> Result<Vec<String>> {
-    let entries = fs::read_dir(dir).map_err(Error::io("list", dir))?;
-    let name = |entry: std::io::Result<fs::DirEntry>| {
-        Ok(entry
-            .map_err(Error::io("list", dir))?
-            .file_name()
-            .to_string_lossy()
-            .into_owned())
-    };
-    let mut names = entries.map(name).collect::<Result<Vec<_>>>()?;
-    names.sort_unstable();
-    Ok(names)
+/// The process in a LOCK file; `None` if the text is not one that a writer leaves there.
+fn holder(file: &mut File) -> std::io::Result<Option<u32>> {
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.take(64).read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let mut words = text.split_whitespace();
+    let (pid, since, rest) = (words.next(), words.next(), words.next());
+    let is_ours = rest.is_none() && since.is_some_and(|since| since.parse::<u64>().is_ok());
+    Ok(pid.and_then(|pid| pid.parse().ok()).filter(|_| is_ours))
 }

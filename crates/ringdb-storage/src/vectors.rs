@@ -5,19 +5,49 @@
 //! Whether the coordinates are finite is not this layer's business.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::header::{HEADER_BYTES, Header, Kind};
 use crate::limits::{DIMS_MAX, ROWS_MAX};
 use crate::mapped::{GrowingMemory, MappedFile, as_f32s};
-use crate::payload::open_header;
 
 /// Rows of `dims` coordinates each, in order of insertion.
 pub struct Vectors {
     rows: Rows,
     dims: usize,
     len: usize,
+}
+
+/// Numbers of coordinates and rows that are within the limits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    dims: usize,
+    len: usize,
+}
+
+impl Shape {
+    /// Checks two numbers that stand at the given bytes of the file `path`.
+    pub(crate) fn check(path: &Path, dims: (u64, u64), rows: (u64, u64)) -> Result<Self> {
+        let within = |(at, value): (u64, u64), what: &str, min: u64, max: u64| {
+            let wrong = || {
+                Error::corrupt(
+                    path,
+                    at,
+                    format!("{value} {what}: {min} to {max} are possible"),
+                )
+            };
+            usize::try_from(value)
+                .ok()
+                .filter(|_| (min..=max).contains(&value))
+                .ok_or_else(wrong)
+        };
+        let dims = within(dims, "dims", 1, DIMS_MAX as u64)?;
+        Ok(Self {
+            dims,
+            len: within(rows, "rows", 0, ROWS_MAX)?,
+        })
+    }
 }
 
 enum Rows {
@@ -38,55 +68,27 @@ impl Vectors {
     }
 
     /// Rows in a file; `file` shows their numbers alone, which begin at byte `at` of the file.
-    pub(crate) fn mapped(file: MappedFile, at: u64, dims: u64, rows: u64) -> Result<Self> {
-        let path = file.path();
-        let dims = match usize::try_from(dims) {
-            Ok(dims) if (1..=DIMS_MAX).contains(&dims) => dims,
-            _ => {
-                let what = format!("{dims} dims: a row has 1 to {DIMS_MAX} coordinates");
-                return Err(Error::corrupt(path, at, what));
-            }
-        };
-        if rows > ROWS_MAX {
-            return Err(Error::TooLarge {
-                what: "rows",
-                value: rows,
-                max: ROWS_MAX,
-            });
-        }
+    pub(crate) fn mapped(file: MappedFile, at: u64, Shape { dims, len }: Shape) -> Result<Self> {
         // Cannot overflow: 2^32 rows of 2^16 coordinates of 4 bytes are 2^50 bytes.
-        let expected = rows * dims as u64 * size_of::<f32>() as u64;
+        let expected = len as u64 * dims as u64 * size_of::<f32>() as u64;
         let found = file.bytes().len() as u64;
         if found != expected || as_f32s(file.bytes()).is_none() {
-            let what = format!("{found} bytes of rows, {rows} rows of {dims} dims take {expected}");
-            return Err(Error::corrupt(path, at, what));
+            let what = format!("{found} bytes of rows, {len} rows of {dims} dims take {expected}");
+            return Err(Error::corrupt(file.path(), at, what));
         }
         Ok(Self {
             rows: Rows::Mapped(file, at),
             dims,
-            len: rows as usize,
+            len,
         })
-    }
-
-    /// The same rows under the name that their file has meanwhile.
-    pub(crate) fn renamed(mut self, path: PathBuf) -> Self {
-        if let Rows::Mapped(file, at) = self.rows {
-            self.rows = Rows::Mapped(file.renamed(path), at);
-        }
-        self
     }
 
     /// Opens the row file `path` and checks everything about it.
     pub(crate) fn open(path: &Path) -> Result<(Self, Header, u32)> {
         let file = MappedFile::open(path)?;
-        let (header, crc) = open_header(Kind::Vectors, &file)?;
-        let rows = file.behind(HEADER_BYTES);
-        let vectors = Self::mapped(
-            rows,
-            HEADER_BYTES as u64,
-            u64::from(header.detail),
-            header.count,
-        )?;
+        let (header, crc) = file.checked_header(Kind::Vectors)?;
+        let shape = Shape::check(path, (12, u64::from(header.detail)), (40, header.count))?;
+        let vectors = Self::mapped(file.behind(HEADER_BYTES), HEADER_BYTES as u64, shape)?;
         Ok((vectors, header, crc))
     }
 

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use ringdb_index::check_finite;
+use ringdb_index::{check_environment, check_finite};
 use ringdb_storage::{PayloadCodec, Segment, SegmentWriter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -140,12 +140,13 @@ impl<T: Serialize + DeserializeOwned> RingDb<T> {
     /// # Errors
     /// [`DimensionMismatch`](crate::RingDbError::DimensionMismatch),
     /// [`NotFinite`](crate::RingDbError::NotFinite), [`Payload`](crate::RingDbError::Payload) if the
-    /// payload does not serialise, [`TypeMismatch`](crate::RingDbError::TypeMismatch) if the codec
+    /// payload does not serialise or its bytes do not decode again (as with untagged enums, skipped
+    /// fields and `serde_json::Value`), [`TypeMismatch`](crate::RingDbError::TypeMismatch) if the codec
     /// takes raw bytes, [`TooLarge`](crate::RingDbError::TooLarge), [`Io`](crate::RingDbError::Io) if
     /// memory or disk are full.
     pub fn add_vector(&mut self, vector: &[f32], payload: T) -> Result<()> {
         check_finite(vector)?;
-        Ok(self.writer.push(vector, payload)?)
+        Ok(self.writer.push_checked(vector, payload)?)
     }
 
     /// Adds a vector and the bytes of its payload as they are, for a
@@ -160,15 +161,18 @@ impl<T: Serialize + DeserializeOwned> RingDb<T> {
     }
 
     /// Seals the database. With a `persist_dir`, it is on disk whole and durable when this returns
-    /// `Ok`, and otherwise not at all.
+    /// `Ok`; after an error there is what was there before, and what was added is lost. After
+    /// `DurabilityUnknown` it may be either.
     ///
     /// # Errors
     /// [`Io`](crate::RingDbError::Io),
     /// [`DurabilityUnknown`](crate::RingDbError::DurabilityUnknown),
     /// [`Corrupt`](crate::RingDbError::Corrupt) if what was written does not read back,
-    /// [`FlushToZero`](crate::RingDbError::FlushToZero).
+    /// [`FloatEnvironment`](crate::RingDbError::FloatEnvironment).
     pub fn build(self) -> Result<SealedRingDb<T>> {
-        SealedRingDb::new(self.writer.finish()?)
+        // Before anything is committed: an error after that would be one about a database that stands.
+        check_environment()?;
+        Ok(SealedRingDb::new(self.writer.finish()?))
     }
 
     /// Opens a database directory for queries: one of this library, or one written by ring-db 0.3.0 or
@@ -182,7 +186,8 @@ impl<T: Serialize + DeserializeOwned> RingDb<T> {
     /// [`Io`](crate::RingDbError::Io) (`NotFound` if there is no such directory),
     /// [`NotADatabase`](crate::RingDbError::NotADatabase),
     /// [`UnsupportedVersion`](crate::RingDbError::UnsupportedVersion),
-    /// [`Corrupt`](crate::RingDbError::Corrupt) naming file, byte and finding.
+    /// [`Corrupt`](crate::RingDbError::Corrupt) naming file, byte and finding,
+    /// [`FloatEnvironment`](crate::RingDbError::FloatEnvironment).
     pub fn load(dir: &Path, backend_preference: BackendPreference) -> Result<SealedRingDb<T>> {
         let BackendPreference::Cpu = backend_preference;
         let Segment { vectors, payloads } = Segment::open(dir)?;
@@ -193,7 +198,8 @@ impl<T: Serialize + DeserializeOwned> RingDb<T> {
             let what = format!("coordinate {coordinate} of row {row} is {value}");
             return Err(vectors.corrupt_at(index, what).into());
         }
-        SealedRingDb::new(Segment { vectors, payloads })
+        check_environment()?;
+        Ok(SealedRingDb::new(Segment { vectors, payloads }))
     }
 
     /// Number of vectors added.

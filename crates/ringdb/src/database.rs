@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
 
-use ringdb_index::{Kernel, Ring, Rows, check_environment, ring_ids};
+use ringdb_index::{Kernel, Ring, Rows, ring_ids};
 use ringdb_storage::{PayloadCodec, Segment};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,12 +28,11 @@ pub struct SealedRingDb<T = ()> {
 }
 
 impl<T> SealedRingDb<T> {
-    pub(crate) fn new(segment: Segment<T>) -> Result<Self> {
-        check_environment()?;
-        Ok(Self {
+    pub(crate) fn new(segment: Segment<T>) -> Self {
+        Self {
             segment,
             kernel: Kernel::fastest(),
-        })
+        }
     }
 
     fn rows(&self) -> Result<Rows<'_>> {

@@ -47,7 +47,7 @@ pub enum RingDbError {
     },
 
     /// A bound of a ring that is NaN, negative, out of order, or infinite where it must not be.
-    #[error("invalid bounds: {what} is {value}")]
+    #[error("invalid bounds: {what}: {value}")]
     InvalidBounds {
         /// The bound, by the name of its field, and what is wrong with it if the value does not tell.
         what: &'static str,
@@ -134,9 +134,12 @@ pub enum RingDbError {
         max: u64,
     },
 
-    /// The calling thread flushes subnormal numbers to zero, which would change distances.
-    #[error("the floating-point environment flushes subnormal numbers to zero")]
-    FlushToZero,
+    /// A computing thread does not round to nearest or flushes subnormal numbers to zero, which would
+    /// change distances.
+    #[error(
+        "the floating-point environment does not round to nearest, or flushes subnormal numbers to zero"
+    )]
+    FloatEnvironment,
 }
 
 /// Where a database is damaged. Displays as one sentence and dereferences to its text.
@@ -232,8 +235,12 @@ impl From<ringdb_storage::Error> for RingDbError {
             Error::NotADatabase { path } => Self::NotADatabase { path },
             Error::Locked { path, pid } => Self::Locked { path, pid },
             Error::DurabilityUnknown { path, .. } => Self::DurabilityUnknown { path },
-            // Encode and Decode; their text names the type and the reason.
-            error => Self::Payload(error.to_string()),
+            // Their text names the type and the reason.
+            error @ (Error::Encode { .. } | Error::Decode { .. }) => {
+                Self::Payload(error.to_string())
+            }
+            // The enum may grow.
+            error => Self::Io(io::Error::other(error)),
         }
     }
 }
@@ -252,7 +259,7 @@ impl From<ringdb_index::Error> for RingDbError {
                 max: max as u64,
             },
             Error::IdOutOfRange { id, len } => Self::IdOutOfRange { id, len },
-            Error::FlushToZero => Self::FlushToZero,
+            Error::FloatEnvironment => Self::FloatEnvironment,
             // The enum may grow; whatever it says is about an argument.
             error => Self::Io(io::Error::new(io::ErrorKind::InvalidInput, error)),
         }

@@ -73,6 +73,10 @@ pub use ringdb_index::{Error as RingError, Ring};
 pub use ringdb_storage::{Error as StorageError, MappedFile, PayloadCodec};
 pub use search::{Search, SearchResult};
 
+// The two layers do not know each other and must agree.
+const _: () = assert!(ringdb_index::DIMS_MAX == ringdb_storage::limits::DIMS_MAX);
+const _: () = assert!(ringdb_index::ROWS_MAX as u64 == ringdb_storage::limits::ROWS_MAX);
+
 /// The README's programs, compiled and run as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

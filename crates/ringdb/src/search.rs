@@ -60,27 +60,31 @@ impl<'a> Search<'a> {
 
     /// Distances from `d - lambda` (0 if that is negative) to `d + lambda`, both inclusive, computed in
     /// `f64`: note that `0.6` and `f64::from(0.6_f32)` are different numbers.
-    pub fn ring(mut self, d: f64, lambda: f64) -> Self {
-        self.ring = Ring::around(d, lambda).map_err(Into::into);
-        self
+    pub fn ring(self, d: f64, lambda: f64) -> Self {
+        self.bounded(Ring::around(d, lambda))
     }
 
     /// Distances in a range of `f64`: `0.4..=0.6`, `0.4..0.6`, `..=0.6`, `0.4..`, or a pair of
     /// [`Bound`](std::ops::Bound)s.
-    pub fn range(mut self, distances: impl RangeBounds<f64>) -> Self {
-        self.ring = Ring::from_bounds(distances).map_err(Into::into);
-        self
+    pub fn range(self, distances: impl RangeBounds<f64>) -> Self {
+        self.bounded(Ring::from_bounds(distances))
     }
 
     /// Distances up to `d_max`, inclusive.
-    pub fn within(mut self, d_max: f64) -> Self {
-        self.ring = Ring::within(d_max).map_err(Into::into);
-        self
+    pub fn within(self, d_max: f64) -> Self {
+        self.bounded(Ring::within(d_max))
     }
 
     /// A ring that was made before.
-    pub fn in_ring(mut self, ring: Ring) -> Self {
-        self.ring = Ok(ring);
+    pub fn in_ring(self, ring: Ring) -> Self {
+        self.bounded(Ok(ring))
+    }
+
+    /// Takes new bounds, unless earlier ones were wrong: `run` has that to tell.
+    fn bounded(mut self, ring: std::result::Result<Ring, ringdb_index::Error>) -> Self {
+        if self.ring.is_ok() {
+            self.ring = ring.map_err(Into::into);
+        }
         self
     }
 

@@ -13,14 +13,14 @@ const HEADER_BYTES: usize = 64;
 ///
 /// Byte 0 says whether the files get the checksums, lengths and uuids that make them look whole, so
 /// that the checks behind those are reached. Bytes 1..3 are the length of the payload file, which
-/// follows; the rest is the offset file.
+/// follows; the rest is the offset file. Returns whether the store was opened.
 ///
 /// # Panics
 /// If the library does, if a payload of an opened store has no bytes to read, or if together they are
 /// not the body of the payload file.
-pub fn payload_store(data: &[u8]) {
+pub fn payload_store(data: &[u8]) -> bool {
     let Some(([sign_files, low, high], files)) = data.split_first_chunk::<3>() else {
-        return;
+        return false;
     };
     let split = usize::from(u16::from_le_bytes([*low, *high])).min(files.len());
     let (payloads, offsets) = files.split_at(split);
@@ -35,7 +35,7 @@ pub fn payload_store(data: &[u8]) {
     fs::write(&paths[1], &offsets).expect("an offset file");
 
     let Ok(store) = PayloadStore::<(String, Vec<u8>)>::load(&paths[0], &paths[1]) else {
-        return;
+        return false;
     };
     let mut bytes = Vec::new();
     for id in 0..store.len() as u32 {
@@ -56,6 +56,7 @@ pub fn payload_store(data: &[u8]) {
         store.fetch_bytes(store.len() as u32).is_err(),
         "an id past the end"
     );
+    true
 }
 
 /// Makes what can be made right in the header of a file of `kind`, as docs/FORMAT.md draws it.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-fn replay(target: &str, body: fn(&[u8])) {
+fn replay(target: &str, body: fn(&[u8]) -> bool) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../corpus")
         .join(target);
@@ -16,7 +16,16 @@ fn replay(target: &str, body: fn(&[u8])) {
     for path in &paths {
         // Shown by the test runner only if the body panics.
         println!("{}", path.display());
-        body(&fs::read(path).unwrap());
+        let opened = body(&fs::read(path).unwrap());
+        let is_seed = path
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .starts_with("seed-");
+        assert!(
+            opened || !is_seed,
+            "seeds are whole; this one was not opened"
+        );
     }
     println!("{} inputs of {target}", paths.len());
 }

@@ -109,16 +109,34 @@ mod tests {
     use std::arch::asm;
 
     use crate::distance::check_environment;
+    use crate::error::Error;
+    use crate::kernel::{Kernel, Prepared};
+    use crate::ring::Ring;
+    use crate::rows::Rows;
+    use crate::search::scan_span;
 
     const FLUSH_TO_ZERO: u32 = 1 << 15;
     const DENORMALS_ARE_ZERO: u32 = 1 << 6;
+    const ROUND_DOWN: u32 = 1 << 13;
+    const ROUND_UP: u32 = 1 << 14;
+    const ROUND_TOWARD_ZERO: u32 = ROUND_DOWN | ROUND_UP;
 
     extern "C" fn environment_is_refused() -> u32 {
         u32::from(check_environment().is_err())
     }
 
+    /// A span on a worker whose caller was set up as it should be.
+    extern "C" fn span_is_refused() -> u32 {
+        let data = [f32::from_bits(1); 9];
+        let span = Rows::new(&data, 9).and_then(|rows| {
+            let query = Prepared::new(&[0.0; 9]);
+            scan_span(rows, 0..1, &query, &Ring::within(0.0)?, Kernel::fastest())
+        });
+        u32::from(span == Err(Error::FloatEnvironment))
+    }
+
     /// Runs the check with these bits set in the control register of this thread.
-    fn refused_with(bits: u32) -> bool {
+    fn refused_with(bits: u32, is_refused: extern "C" fn() -> u32) -> bool {
         let mut saved = 0_u32;
         // SAFETY: stores the register into `saved`, which this function owns, and changes nothing
         // else.
@@ -129,16 +147,16 @@ mod tests {
         let refused: u32;
         // SAFETY: the block leaves the control register as it found it, as Rust requires. It reads
         // the two locals only, through r12 and r13, which a C function gives back unchanged. It
-        // calls such a function, which cannot unwind; the compiler aligns the stack for the call
-        // and takes everything that a call may clobber as clobbered.
+        // calls such a function, by its address in r14, which cannot unwind; the compiler aligns the
+        // stack for the call and takes everything that a call may clobber as clobbered.
         unsafe {
             asm!(
                 "ldmxcsr [r13]",
-                "call {check}",
+                "call r14",
                 "ldmxcsr [r12]",
-                check = sym environment_is_refused,
                 in("r12") &raw const saved,
                 in("r13") &raw const changed,
+                in("r14") is_refused,
                 out("eax") refused,
                 clobber_abi("C"),
             );
@@ -147,11 +165,21 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_that_flushes_subnormals_is_refused() {
-        assert!(!refused_with(0));
-        assert!(refused_with(FLUSH_TO_ZERO));
-        assert!(refused_with(DENORMALS_ARE_ZERO));
-        assert!(refused_with(FLUSH_TO_ZERO | DENORMALS_ARE_ZERO));
+    fn a_thread_that_rounds_otherwise_or_flushes_subnormals_is_refused() {
+        for is_refused in [environment_is_refused, span_is_refused] {
+            let is_refused: extern "C" fn() -> u32 = is_refused;
+            assert!(!refused_with(0, is_refused));
+            for bits in [
+                FLUSH_TO_ZERO,
+                DENORMALS_ARE_ZERO,
+                FLUSH_TO_ZERO | DENORMALS_ARE_ZERO,
+                ROUND_DOWN,
+                ROUND_UP,
+                ROUND_TOWARD_ZERO,
+            ] {
+                assert!(refused_with(bits, is_refused), "{bits:#x}");
+            }
+        }
         assert_eq!(check_environment(), Ok(()));
     }
 }

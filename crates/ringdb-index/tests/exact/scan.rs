@@ -259,7 +259,7 @@ fn errors_carry_their_values_in_the_text() {
         "id 9 is out of range, there are 2 rows",
     );
     check(
-        Error::FlushToZero,
-        "the floating-point environment flushes subnormal numbers to zero",
+        Error::FloatEnvironment,
+        "the floating-point environment does not round to nearest, or flushes subnormal numbers to zero",
     );
 }

@@ -2,8 +2,6 @@
 //! payload and the offsets, however many there are.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{Seek, Write};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
@@ -12,12 +10,12 @@ use serde::de::DeserializeOwned;
 use tempfile::TempPath;
 use uuid::Uuid;
 
-use super::codec::{PayloadCodec, encode};
+use super::codec::{PayloadCodec, decode, encode};
 use super::offsets::Offsets;
 use super::store::PayloadStore;
-use crate::append::{AppendFile, sync};
+use crate::append::AppendFile;
 use crate::error::{Error, Result};
-use crate::header::{HEADER_BYTES, Header, Kind, Origin};
+use crate::header::{HEADER_BYTES, Kind, Origin};
 use crate::limits::{PAYLOAD_BYTES_MAX, ROWS_MAX};
 use crate::mapped::{MappedFile, as_bytes};
 use crate::platform;
@@ -77,9 +75,27 @@ impl<T: Serialize> PayloadStoreBuilder<T> {
     /// The bytes of `payload`; nothing is written yet.
     pub(crate) fn encode(&self, payload: &T) -> Result<Encoded> {
         self.codec.expect(PayloadCodec::Bincode)?;
-        let type_name = std::any::type_name::<T>();
-        let bytes = encode(payload).map_err(|what| Error::Encode { type_name, what })?;
-        self.admit(bytes)
+        self.admit(encode(payload)?)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> PayloadStoreBuilder<T> {
+    /// The bytes of `payload`, which have been decoded again and so can be fetched.
+    pub(crate) fn encode_checked(&self, payload: &T) -> Result<Encoded> {
+        let encoded = self.encode(payload)?;
+        match decode::<T>(&encoded.0) {
+            Ok(_) => Ok(encoded),
+            Err(what) => {
+                let what = format!(
+                    "its bytes do not decode again: {what} (untagged enums, skipped fields and values \
+                     of any type, such as those of JSON, cannot be read back from bincode)"
+                );
+                Err(Error::Encode {
+                    type_name: std::any::type_name::<T>(),
+                    what,
+                })
+            }
+        }
     }
 }
 
@@ -87,27 +103,28 @@ impl<T: DeserializeOwned> PayloadStoreBuilder<T> {
     /// Ends the writing and opens the payloads for reading. Their file still has no name.
     ///
     /// # Errors
-    /// [`Error::Io`] if the rest cannot be written or the file not be mapped.
+    /// [`Error::Io`] if the rest cannot be written or the file not be mapped, [`Error::Corrupt`] if it
+    /// does not hold what was pushed.
     pub fn finish(self) -> Result<PayloadStore<T>> {
-        let (file, path) = self.payloads.into_body()?;
-        // The descriptor is mapped, never the name: there is none.
-        let payloads = MappedFile::of(&file, &path)?.behind(HEADER_BYTES);
+        let payloads = spilled(self.payloads)?;
         let offsets = Offsets::in_memory(self.offsets, payloads.bytes().len() as u64)?;
         Ok(PayloadStore::new(payloads, offsets, self.codec))
     }
 
     /// Ends the writing, keeps the payloads in two new files, and opens those.
     ///
-    /// Both are written and synced under random names beside their targets; then `payloads` is renamed,
-    /// then `offsets`. A payload file without its offsets is a write that was never finished, and
-    /// [`PayloadStore::load`] says so.
+    /// Both are written and synced under random names (`.ringdb-payloads-` and six characters) beside
+    /// their targets; then `payloads` is renamed, then `offsets`. A payload file without its offsets is
+    /// a write that was never finished, and [`PayloadStore::load`] says so.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] if either target exists (nothing is written then), [`Error::Io`],
-    /// [`Error::DurabilityUnknown`] if a sync fails.
+    /// [`Error::AlreadyExists`] if either target exists or both are the same, [`Error::Io`],
+    /// [`Error::Corrupt`] if the file of what was pushed does not hold it,
+    /// [`Error::DurabilityUnknown`] if a sync fails. After any of them but the last, neither target
+    /// exists that did not before.
     pub fn finish_persisted(self, payloads: &Path, offsets: &Path) -> Result<PayloadStore<T>> {
         for target in [payloads, offsets] {
-            if target.symlink_metadata().is_ok() {
+            if target.symlink_metadata().is_ok() || payloads == offsets {
                 return Err(Error::AlreadyExists {
                     path: target.to_path_buf(),
                 });
@@ -118,34 +135,20 @@ impl<T: DeserializeOwned> PayloadStoreBuilder<T> {
             generation: 0,
         };
         let (codec, count) = (self.codec, self.len() as u64);
-        let (spill, spill_path) = self.payloads.into_body()?;
-        let spilled = MappedFile::of(&spill, &spill_path)?.behind(HEADER_BYTES);
-        let kinds = [
-            (payloads, Kind::Payloads, codec.id(), count, spilled.bytes()),
-            (
-                offsets,
-                Kind::Offsets,
-                0,
-                count + 1,
-                as_bytes(&self.offsets),
-            ),
-        ];
-        let mut staged = Vec::new();
-        for (target, kind, detail, count, body) in kinds {
-            let (body_bytes, body_crc) = (body.len() as u64, crc32fast::hash(body));
-            let header = Header {
-                kind,
-                detail,
-                origin,
-                count,
-                body_bytes,
-                body_crc,
-            };
-            staged.push((stage(parent(target), &header, body)?, target));
-        }
-        for (mut from, target) in staged {
-            publish(&from, target, Target::Absent)?;
-            from.disable_cleanup(true);
+        let bytes = spilled(self.payloads)?;
+        let staged_payloads = stage(payloads, bytes.bytes(), |file| {
+            file.finish(Kind::Payloads, codec.id(), origin, count)
+        })?;
+        let staged_offsets = stage(offsets, as_bytes(&self.offsets), |file| {
+            file.finish(Kind::Offsets, 0, origin, count + 1)
+        })?;
+        publish_staged(staged_payloads, payloads)?;
+        if let Err(error) = publish_staged(staged_offsets, offsets) {
+            if !matches!(error, Error::DurabilityUnknown { .. }) {
+                // Alone it is of no use and would be in the way of another try.
+                let _ = std::fs::remove_file(payloads);
+            }
+            return Err(error);
         }
         PayloadStore::load(payloads, offsets)
     }
@@ -229,7 +232,7 @@ impl<T> PayloadStoreBuilder<T> {
             .payloads
             .finish(Kind::Payloads, self.codec.id(), origin, count)?;
         let mut table = AppendFile::create(offsets)?;
-        table.append(as_bytes(&self.offsets));
+        table.append_through(as_bytes(&self.offsets))?;
         let offsets_crc = table.finish(Kind::Offsets, 0, origin, count + 1)?;
         Ok([payloads_crc, offsets_crc])
     }
@@ -245,25 +248,43 @@ impl<T> fmt::Debug for PayloadStoreBuilder<T> {
     }
 }
 
-/// Writes and syncs a file under a random name in `dir`; it is deleted unless it is published.
-fn stage(dir: &Path, header: &Header, body: &[u8]) -> Result<TempPath> {
+/// What was appended to a file without a name, mapped through its descriptor and seen to be whole.
+fn spilled(payloads: AppendFile) -> Result<MappedFile> {
+    let (file, path, crc) = payloads.into_body()?;
+    let payloads = MappedFile::of(&file, &path)?.behind(HEADER_BYTES);
+    let found = crc32fast::hash(payloads.bytes());
+    if found != crc {
+        let what =
+            format!("a file of payloads without a name has checksum {found:08x}, not {crc:08x}");
+        return Err(Error::corrupt(&path, HEADER_BYTES as u64, what));
+    }
+    Ok(payloads)
+}
+
+/// Writes and syncs a file under a random name beside `target`; it is deleted unless it is published.
+fn stage(
+    target: &Path,
+    body: &[u8],
+    finish: impl FnOnce(AppendFile) -> Result<u32>,
+) -> Result<TempPath> {
     let mut named = tempfile::Builder::new();
     let permissions = platform::ordinary_file();
     if let Some(permissions) = permissions {
         named.permissions(permissions);
     }
+    let dir = parent(target);
     let staged = named.prefix(".ringdb-payloads-").tempfile_in(dir);
-    let (mut file, path) = staged
+    let (file, path) = staged
         .map_err(Error::io("create a file in", dir))?
         .into_parts();
-    write_whole(&mut file, &path, header, body)?;
+    let mut file = AppendFile::new(file, path.to_path_buf());
+    file.append_through(body)?;
+    finish(file)?;
     Ok(path)
 }
 
-fn write_whole(file: &mut File, path: &Path, header: &Header, body: &[u8]) -> Result<()> {
-    file.rewind().map_err(Error::io("seek in", path))?;
-    file.write_all(&header.encode().0)
-        .map_err(Error::io("write", path))?;
-    file.write_all(body).map_err(Error::io("write", path))?;
-    sync(file, path)
+fn publish_staged(mut staged: TempPath, target: &Path) -> Result<()> {
+    publish(&staged, target, Target::Absent)?;
+    staged.disable_cleanup(true);
+    Ok(())
 }

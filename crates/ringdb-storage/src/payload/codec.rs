@@ -74,11 +74,24 @@ fn options() -> impl Options {
         .with_limit(PAYLOAD_BYTES_MAX)
 }
 
-/// The bytes of `value`, or the codec's reason why it has none.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
-    options()
-        .serialize(value)
-        .map_err(|error| error.to_string())
+/// The bytes of `value`: [`Error::Encode`] if it has none, [`Error::TooLarge`] if it has too many.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
+    let type_name = std::any::type_name::<T>();
+    let failed = |error: bincode::Error| Error::Encode {
+        type_name,
+        what: error.to_string(),
+    };
+    let bytes = bincode::DefaultOptions::new()
+        .with_fixint_encoding()
+        .serialized_size(value);
+    match bytes.map_err(failed)? {
+        value if value > PAYLOAD_BYTES_MAX => Err(Error::TooLarge {
+            what: "payload bytes",
+            value,
+            max: PAYLOAD_BYTES_MAX,
+        }),
+        _ => options().serialize(value).map_err(failed),
+    }
 }
 
 /// The value of `bytes`, all of them, or the codec's reason why they are none of type `T`.
@@ -91,6 +104,20 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_payload_past_the_limit_is_named_before_it_is_written() {
+        struct Bytes(Vec<u8>);
+        impl Serialize for Bytes {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_bytes(&self.0)
+            }
+        }
+        // Zeros that nobody reads take no memory.
+        let error = encode(&Bytes(vec![0; PAYLOAD_BYTES_MAX as usize])).unwrap_err();
+        let expected = "payload bytes would be 1073741832, the limit is 1073741824";
+        assert_eq!(error.to_string(), expected);
+    }
 
     #[test]
     fn the_bytes_are_those_of_plain_bincode_1() {

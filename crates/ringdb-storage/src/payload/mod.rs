@@ -15,4 +15,3 @@ pub use builder::PayloadStoreBuilder;
 pub use codec::PayloadCodec;
 pub(crate) use offsets::Offsets;
 pub use store::PayloadStore;
-pub(crate) use store::open_header;

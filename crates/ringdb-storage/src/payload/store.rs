@@ -41,9 +41,9 @@ impl<T> PayloadStore<T> {
     /// Opens a pair of files under the names they have, and checks everything about them.
     pub(crate) fn open_pair(payloads: &Path, offsets: &Path) -> Result<(Self, [(Header, u32); 2])> {
         let payload_file = MappedFile::open(payloads)?;
-        let (payload_head, payload_crc) = open_header(Kind::Payloads, &payload_file)?;
+        let (payload_head, payload_crc) = payload_file.checked_header(Kind::Payloads)?;
         let offset_file = MappedFile::open(offsets)?;
-        let (offset_head, offset_crc) = open_header(Kind::Offsets, &offset_file)?;
+        let (offset_head, offset_crc) = offset_file.checked_header(Kind::Offsets)?;
         if payload_head.origin != offset_head.origin {
             let what = format!(
                 "it does not belong to {}: the uuids differ",
@@ -60,13 +60,16 @@ impl<T> PayloadStore<T> {
             HEADER_BYTES as u64,
             payload_head.body_bytes,
         )?;
-        if table.len() as u64 != payload_head.count {
-            let what = format!(
-                "{} payloads declared, {} in the offsets",
-                payload_head.count,
-                table.len()
-            );
-            return Err(Error::corrupt(payloads, 40, what));
+        let payload_count = table.len() as u64;
+        for (path, at, what, found, expected) in [
+            (payloads, 40, "payloads", payload_head.count, payload_count),
+            (offsets, 40, "offsets", offset_head.count, payload_count + 1),
+            (offsets, 12, "detail", u64::from(offset_head.detail), 0),
+        ] {
+            if found != expected {
+                let what = format!("{what} {found} in the header, {expected} by the offsets");
+                return Err(Error::corrupt(path, at, what));
+            }
         }
         let store = Self::new(payload_file.behind(HEADER_BYTES), table, codec);
         Ok((
@@ -161,14 +164,4 @@ impl<T> fmt::Debug for PayloadStore<T> {
             .field("codec", &self.codec)
             .finish_non_exhaustive()
     }
-}
-
-/// The checked header of a mapped file, its body checked against it.
-pub(crate) fn open_header(kind: Kind, file: &MappedFile) -> Result<(Header, u32)> {
-    let (header, crc) = Header::decode(file.path(), kind, file.bytes())?;
-    header.check_body(
-        file.path(),
-        file.bytes().get(HEADER_BYTES..).unwrap_or_default(),
-    )?;
-    Ok((header, crc))
 }

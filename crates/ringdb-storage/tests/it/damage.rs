@@ -92,6 +92,24 @@ fn what_is_not_a_regular_file_is_refused() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_fifo_in_place_of_a_file_is_refused_without_waiting_for_its_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["MANIFEST", "segment-000001/vectors.bin"] {
+        let db = dir.path().join(name.replace('/', "-"));
+        write(&db, false, 2).unwrap();
+        fs::remove_file(db.join(name)).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(db.join(name))
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let error = Segment::<String>::open(&db).unwrap_err();
+        assert!(error.to_string().ends_with("not a regular file"), "{error}");
+    }
+}
+
 #[test]
 fn another_format_version_is_refused_with_both_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -122,15 +140,23 @@ fn rows_that_do_not_fit_their_counts_are_refused_even_with_good_checksums() {
     let whole = fs::read(&path).unwrap();
     let (dims, rows) = (12..16, 40..48);
     for (field, value, finding) in [
-        (dims.clone(), 0_u64, "0 dims: a row has 1 to 65536"),
-        (dims.clone(), 65_537, "65537 dims"),
+        (
+            dims.clone(),
+            0_u64,
+            "byte 12: 0 dims: 1 to 65536 are possible",
+        ),
+        (dims.clone(), 65_537, "byte 12: 65537 dims"),
         (dims, 4, "24 bytes of rows, 2 rows of 4 dims take 32"),
         (
             rows.clone(),
             3,
             "24 bytes of rows, 3 rows of 3 dims take 36",
         ),
-        (rows, u64::MAX, "rows would be 18446744073709551615"),
+        (
+            rows,
+            u64::MAX,
+            "byte 40: 18446744073709551615 rows: 0 to 4294967295",
+        ),
     ] {
         let mut bytes = whole.clone();
         let width = field.len();

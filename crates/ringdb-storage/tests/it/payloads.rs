@@ -197,6 +197,24 @@ fn existing_targets_are_refused_and_left_alone() {
 }
 
 #[test]
+fn a_pair_that_cannot_be_published_leaves_nothing_in_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let payloads = dir.path().join("payloads");
+    let too_long = dir.path().join("o".repeat(300));
+    for offsets in [&payloads, &too_long] {
+        let mut builder = PayloadStoreBuilder::new().unwrap();
+        builder.push(1_u8).unwrap();
+        assert!(builder.finish_persisted(&payloads, offsets).is_err());
+        assert_eq!(
+            fs::read_dir(dir.path()).unwrap().count(),
+            0,
+            "nothing may be left"
+        );
+    }
+    persist(&dir);
+}
+
+#[test]
 fn a_pair_that_was_never_finished_is_said_to_be_one() {
     let dir = tempfile::tempdir().unwrap();
     let files = persist(&dir);
@@ -277,6 +295,24 @@ fn offsets_that_do_not_fit_are_refused_even_with_good_checksums() {
         (4, "not a whole number of offsets"),
     ] {
         let mut bytes = whole[..whole.len() - cut].to_vec();
+        sign(&mut bytes);
+        fs::write(&files.1, bytes).unwrap();
+        let error = load(&files).unwrap_err();
+        assert!(error.to_string().contains(finding), "{error}");
+    }
+}
+
+#[test]
+fn an_offset_header_that_says_something_else_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = persist(&dir);
+    let whole = fs::read(&files.1).unwrap();
+    for (field, finding) in [
+        (40..48, "offsets 255 in the header, 5"),
+        (12..16, "detail 255"),
+    ] {
+        let mut bytes = whole.clone();
+        bytes[field.start] = 255;
         sign(&mut bytes);
         fs::write(&files.1, bytes).unwrap();
         let error = load(&files).unwrap_err();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ringdb_storage::{Error, PayloadCodec, Segment, SegmentWriter};
 
-use crate::support::{assert_holds, entry, write};
+use crate::support::{assert_holds, entry, sign, write};
 
 fn names(dir: &Path) -> Vec<String> {
     let name =
@@ -126,16 +126,26 @@ fn missing_ancestors_are_made_and_foreign_files_left_alone() {
     for name in ["notes.txt", "vectors.bin", ".staging-mine", "segment-7"] {
         fs::write(target.join(name), "mine").unwrap();
     }
-    // Our pattern, but not our making: an empty directory and one with other things in it.
-    fs::create_dir_all(target.join("segment-000003")).unwrap();
-    fs::create_dir_all(target.join(".ringdb-staging-mine")).unwrap();
-    fs::write(target.join(".ringdb-staging-mine/film.mkv"), "mine").unwrap();
+    // Our pattern, but not our making: an empty directory and some with other things in them.
+    for name in [
+        "segment-000001",
+        ".ringdb-staging-mine",
+        ".ringdb-staging-backup/segment/photos",
+    ] {
+        fs::create_dir_all(target.join(name)).unwrap();
+    }
+    for name in [
+        ".ringdb-staging-mine/film.mkv",
+        ".ringdb-staging-backup/segment/photos/a.jpg",
+    ] {
+        fs::write(target.join(name), "mine").unwrap();
+    }
     let before = names(&target);
     write(&target, false, 3).unwrap();
     assert_holds(&Segment::open(&target).unwrap(), 3);
     let mut expected = [
         &before[..],
-        &["LOCK", "MANIFEST", "segment-000004"].map(String::from),
+        &["LOCK", "MANIFEST", "segment-000002"].map(String::from),
     ]
     .concat();
     expected.sort();
@@ -163,15 +173,35 @@ fn a_database_is_replaced_only_when_asked() {
 #[test]
 fn a_directory_of_ring_db_counts_as_a_database() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("meta.bin"), [0; 16]).unwrap();
-    fs::write(dir.path().join("vectors.bin"), []).unwrap();
+    fs::write(
+        dir.path().join("meta.bin"),
+        [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    )
+    .unwrap();
+    fs::write(dir.path().join("offsets.bin"), [0; 8]).unwrap();
+    for name in ["vectors.bin", "norms_sq.bin", "payloads.bin", "notes.txt"] {
+        fs::write(dir.path().join(name), []).unwrap();
+    }
+    let before = names(dir.path());
     assert!(matches!(
         write(dir.path(), false, 1),
         Err(Error::AlreadyExists { .. })
     ));
+    assert_eq!(names(dir.path()), before, "a refusal writes nothing");
+    drop(SegmentWriter::<()>::in_directory(dir.path(), true, 1, PayloadCodec::Bincode).unwrap());
+    assert_eq!(
+        names(dir.path()),
+        before,
+        "what is not finished replaces nothing"
+    );
+    assert!(Segment::<()>::open(dir.path()).unwrap().vectors.is_empty());
+    // Replaced, it cannot come back when MANIFEST is lost.
     write(dir.path(), true, 1).unwrap();
     assert_holds(&Segment::open(dir.path()).unwrap(), 1);
-    assert!(dir.path().join("meta.bin").exists());
+    assert_eq!(
+        names(dir.path()),
+        ["LOCK", "MANIFEST", "notes.txt", "segment-000001"]
+    );
 }
 
 #[test]
@@ -190,6 +220,43 @@ fn a_writer_that_is_dropped_changes_nothing() {
     drop(writer);
     assert_eq!(names(dir.path()), before);
     assert_holds(&Segment::open(dir.path()).unwrap(), 3);
+
+    // What it made is gone again: the LOCK, the directory, its ancestors.
+    let new = dir.path().join("a/b");
+    let writer = SegmentWriter::<()>::in_directory(&new, false, 2, PayloadCodec::Bincode).unwrap();
+    assert!(new.join("LOCK").exists());
+    drop(writer);
+    assert_eq!(names(dir.path()), before);
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    let empty = dir.path().join("empty");
+    drop(SegmentWriter::<()>::in_directory(&empty, false, 2, PayloadCodec::Bincode).unwrap());
+    assert_eq!(names(&empty), [""; 0]);
+}
+
+/// Serialises without its content, as untagged enums do: nothing that bincode can read back.
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+enum Untagged {
+    Number(u8),
+}
+
+#[test]
+fn a_payload_that_could_not_come_back_is_refused_when_it_is_checked() {
+    let mut writer = SegmentWriter::in_memory(1, PayloadCodec::Bincode).unwrap();
+    let error = writer
+        .push_checked(&[1.0], Untagged::Number(1))
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("Untagged") && text.contains("do not decode again"),
+        "{text}"
+    );
+    assert!(writer.is_empty());
+    writer.push(&[1.0], Untagged::Number(1)).unwrap();
+    assert!(matches!(
+        writer.finish().unwrap().payloads.fetch(0),
+        Err(Error::Decode { id: 0, .. })
+    ));
 }
 
 #[test]
@@ -215,34 +282,159 @@ fn a_second_writer_is_told_who_has_the_lock() {
 #[test]
 fn a_writer_that_got_in_past_a_removed_lock_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
-    let mut slow =
-        SegmentWriter::in_directory(dir.path(), false, 3, PayloadCodec::Bincode).unwrap();
+    write(dir.path(), false, 1).unwrap();
+    let mut slow = SegmentWriter::in_directory(dir.path(), true, 3, PayloadCodec::Bincode).unwrap();
     slow.push(&[0.0; 3], String::new()).unwrap();
     fs::remove_file(dir.path().join("LOCK")).unwrap();
-    // The second writer takes the first one's staging directory for a dead writer's.
-    write(dir.path(), false, 4).unwrap();
-    assert!(slow.finish().is_err());
+    // Hidden, or the second writer would take it for a dead one's and remove it.
+    let is_staging = |name: &&String| name.starts_with(".ringdb-staging-");
+    let staging = dir
+        .path()
+        .join(names(dir.path()).iter().find(is_staging).unwrap());
+    let hidden = dir.path().join("hidden");
+    fs::rename(&staging, &hidden).unwrap();
+    write(dir.path(), true, 4).unwrap();
+    fs::rename(&hidden, &staging).unwrap();
+    let error = slow.finish().unwrap_err();
+    assert!(matches!(error, Error::Locked { pid: None, .. }), "{error}");
     assert_holds(&Segment::open(dir.path()).unwrap(), 4);
+}
+
+/// A copy of the live segment under another number, without the files of `left_out`.
+fn copy_segment(db: &Path, from: &str, to: &str, left_out: &[&str]) {
+    fs::create_dir(db.join(to)).unwrap();
+    for name in names(&db.join(from)) {
+        if !left_out.contains(&name.as_str()) {
+            fs::copy(db.join(from).join(&name), db.join(to).join(&name)).unwrap();
+        }
+    }
 }
 
 #[test]
 fn leftovers_of_dead_writers_are_collected() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), false, 3).unwrap();
-    // Killed while staging; killed between the rename of the segment and that of the manifest.
+    // Killed while staging; between the two renames; while it removed what it replaced.
     let staging = dir.path().join(".ringdb-staging-a1b2c3");
     fs::create_dir_all(staging.join("segment")).unwrap();
     fs::write(staging.join("segment/vectors.bin"), "half").unwrap();
     fs::write(staging.join("MANIFEST"), "half").unwrap();
-    let orphan = dir.path().join("segment-000002");
-    fs::create_dir(&orphan).unwrap();
-    for file in fs::read_dir(dir.path().join("segment-000001")).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), orphan.join(file.file_name())).unwrap();
-    }
+    copy_segment(dir.path(), "segment-000001", "segment-000002", &[]);
+    copy_segment(
+        dir.path(),
+        "segment-000001",
+        "segment-000009",
+        &["offsets.bin"],
+    );
     assert_holds(&Segment::open(dir.path()).unwrap(), 3);
     write(dir.path(), true, 4).unwrap();
     assert_eq!(names(dir.path()), ["LOCK", "MANIFEST", "segment-000002"]);
+}
+
+#[test]
+fn what_may_be_all_that_is_left_of_a_database_is_not_a_leftover() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = dir.path().join("MANIFEST");
+    write(dir.path(), false, 3).unwrap();
+    let lost = fs::read(&manifest).unwrap();
+    fs::remove_file(&manifest).unwrap();
+    let writer =
+        SegmentWriter::<()>::in_directory(dir.path(), false, 1, PayloadCodec::Bincode).unwrap();
+    drop(writer);
+    write(dir.path(), false, 4).unwrap();
+    write(dir.path(), true, 5).unwrap();
+    assert_holds(&Segment::open(dir.path()).unwrap(), 5);
+    fs::write(&manifest, lost).unwrap();
+    assert_holds(&Segment::open(dir.path()).unwrap(), 3);
+}
+
+#[test]
+fn foreign_files_in_a_segment_survive_its_replacement() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), false, 3).unwrap();
+    fs::write(dir.path().join("segment-000001/notes.txt"), "mine").unwrap();
+    write(dir.path(), true, 4).unwrap();
+    assert_eq!(names(&dir.path().join("segment-000001")), ["notes.txt"]);
+}
+
+#[test]
+fn files_that_only_have_our_names_are_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["MANIFEST", "LOCK"] {
+        let path = dir.path().join(name);
+        fs::write(&path, "include README.md").unwrap();
+        for replace in [false, true] {
+            let error = write(dir.path(), replace, 1).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), b"include README.md");
+            assert_eq!(names(dir.path()), [name]);
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(write(dir.path(), true, 1).is_err());
+        assert_eq!(names(dir.path()), [name]);
+        fs::remove_dir(&path).unwrap();
+    }
+}
+
+#[test]
+fn the_last_generation_has_no_successor() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), false, 1).unwrap();
+    let path = dir.path().join("MANIFEST");
+    let mut manifest = fs::read(&path).unwrap();
+    manifest[32..40].fill(0xff);
+    sign(&mut manifest);
+    fs::write(&path, manifest).unwrap();
+    let error = write(dir.path(), true, 1).unwrap_err();
+    assert!(
+        error.to_string().contains("MANIFEST is corrupt at byte 32"),
+        "{error}"
+    );
+}
+
+/// Runs itself again in a process of its own, whose working directory it may change.
+#[test]
+fn a_relative_directory_is_the_one_it_was_when_the_writer_began() {
+    const CHILD: &str = "RINGDB_TEST_CHILD";
+    let name = "segments::a_relative_directory_is_the_one_it_was_when_the_writer_began";
+    if std::env::var_os(CHILD).is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a", "b/out"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let child = child
+            .args(["--exact", name])
+            .env(CHILD, "1")
+            .current_dir(dir.path());
+        let output = child.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+        assert!(Segment::<u8>::open(&dir.path().join("a/out")).is_ok());
+        assert_eq!(names(&dir.path().join("b/out")), [""; 0]);
+        return;
+    }
+    std::env::set_current_dir("a").unwrap();
+    let out = Path::new("out");
+    let mut writer = SegmentWriter::in_directory(out, false, 1, PayloadCodec::Bincode).unwrap();
+    writer.push(&[1.0], 7_u8).unwrap();
+    std::env::set_current_dir("../b").unwrap();
+    writer.finish().unwrap();
+}
+
+#[test]
+fn an_empty_path_is_no_directory() {
+    assert!(
+        write(Path::new(""), false, 1)
+            .unwrap_err()
+            .to_string()
+            .starts_with("cannot find ")
+    );
+    assert!(Segment::<()>::open(Path::new("")).is_err());
 }
 
 #[test]

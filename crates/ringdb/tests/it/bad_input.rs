@@ -163,6 +163,14 @@ fn bounds_of_no_ring() {
         db.search(query).within(-0.1).run(),
         Err(RingDbError::InvalidBounds { .. })
     ));
+    check(
+        db.search(query).within(f64::NAN).within(1.0).run(),
+        "invalid bounds: d_max: NaN",
+    );
+    check(
+        db.search(query).range(2.0..=1.0).run(),
+        "invalid bounds: d_min greater than d_max: 2",
+    );
 }
 
 #[test]
@@ -205,4 +213,21 @@ fn payloads_of_another_kind() {
         matches!(&error, RingDbError::Payload(text) if text.contains("String")),
         "{error}"
     );
+}
+
+#[test]
+fn payloads_that_could_not_come_back() {
+    #[derive(Debug, serde::Serialize, serde::Deserialize)]
+    #[serde(untagged)]
+    enum Untagged {
+        Number(u8),
+    }
+    let mut db = RingDb::new(RingDbConfig::new(1)).unwrap();
+    let error = db.add_vector(&[1.0], Untagged::Number(1)).unwrap_err();
+    let is_named = |text: &str| text.contains("Untagged") && text.contains("do not decode again");
+    assert!(
+        matches!(&error, RingDbError::Payload(text) if is_named(text)),
+        "{error}"
+    );
+    assert!(db.is_empty());
 }

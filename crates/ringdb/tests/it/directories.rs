@@ -226,11 +226,32 @@ fn damaged_directories_of_ring_db_are_refused() {
     offsets[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
     fs::write(&path, offsets).unwrap();
     refused("offset 2 is below offset 1");
-    for (at, value) in [(0, 0_u64), (0, u64::MAX), (8, u64::MAX), (8, 4)] {
+    for (at, value, finding) in [
+        (
+            0,
+            0_u64,
+            "meta.bin at byte 0: 0 dims: 1 to 65536 are possible",
+        ),
+        (
+            0,
+            65_537,
+            "meta.bin at byte 0: 65537 dims: 1 to 65536 are possible",
+        ),
+        (
+            8,
+            u64::MAX,
+            "meta.bin at byte 8: 18446744073709551615 rows: 0 to 4294967295 are possible",
+        ),
+        (
+            8,
+            4,
+            "vectors.bin at byte 0: 24 bytes of rows, 4 rows of 2 dims take 32",
+        ),
+    ] {
         let path = dir.path().join("meta.bin");
         let mut meta = fs::read(&path).unwrap();
         meta[at..at + 8].copy_from_slice(&value.to_le_bytes());
         fs::write(&path, meta).unwrap();
-        refused(&value.to_string());
+        refused(finding);
     }
 }
