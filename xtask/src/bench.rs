@@ -4,12 +4,9 @@ use std::ffi::OsString;
 
 use crate::run::{self, Result, cargo};
 
-/// The benches read real data sets from the folder that this variable names.
-const DATA_VAR: &str = "RINGDB_BENCH_DATA";
-
 /// Runs the named bench, or all of them.
 pub(crate) fn task(args: &mut lexopt::Parser) -> Result<()> {
-    let (mut name, mut data, mut rest) = (None, None, Vec::<OsString>::new());
+    let (mut name, mut rest) = (None, Vec::<OsString>::new());
     loop {
         // What follows `--` goes to Criterion as it is.
         if let Some(mut raw) = args.try_raw_args()
@@ -19,7 +16,6 @@ pub(crate) fn task(args: &mut lexopt::Parser) -> Result<()> {
             break;
         }
         match args.next()? {
-            Some(lexopt::Arg::Long("data")) => data = Some(std::path::absolute(args.value()?)?),
             Some(lexopt::Arg::Value(value)) if name.is_none() => name = Some(value),
             Some(arg) => return Err(arg.unexpected().into()),
             None => break,
@@ -31,9 +27,6 @@ pub(crate) fn task(args: &mut lexopt::Parser) -> Result<()> {
         Some(name) => bench.arg("--bench").arg(name),
         None => bench.arg("--benches"),
     };
-    if let Some(data) = data {
-        bench.env(DATA_VAR, data);
-    }
     run::run(bench.arg("--").args(rest))
 }
 

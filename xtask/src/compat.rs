@@ -47,13 +47,15 @@ fn check_version(version: &str, tally: &mut Tally) -> Result<()> {
     let name = format!("v{}", version.replace('.', "_"));
     println!("ring-db {version}");
     let theirs = sources(version, &name)?;
-    let package = assemble(version, &name, &theirs)?;
+    // A fixed place, because cargo builds a package anew when its folder changes.
+    let target_dir = target_dir()?.join("compat");
+    let package = assemble(version, &name, &theirs, &target_dir.join("sources"))?;
     let cargo_there = |line: &str| {
         let mut command = cargo(line);
         command
             .arg("--manifest-path")
             .arg(package.join("Cargo.toml"));
-        command.env("CARGO_TARGET_DIR", target_dir().join("compat"));
+        command.env("CARGO_TARGET_DIR", &target_dir);
         command
     };
     let tests = run::follow(&mut cargo_there("test --locked --no-fail-fast"), |line| {
@@ -97,11 +99,9 @@ fn sources(version: &str, name: &str) -> Result<PathBuf> {
         .into())
 }
 
-/// Builds the package that is compiled: ours, and theirs beside it.
-fn assemble(version: &str, name: &str, theirs: &Path) -> Result<PathBuf> {
+/// Builds the package that is compiled, in the folder `all`: ours, and theirs beside it.
+fn assemble(version: &str, name: &str, theirs: &Path, all: &Path) -> Result<PathBuf> {
     let ours = root().join("compat");
-    // A fixed place, because cargo builds a package anew when its folder changes.
-    let all = target_dir().join("compat").join("sources");
     let package = all.join(name);
     if package.exists() {
         fs::remove_dir_all(&package)?;

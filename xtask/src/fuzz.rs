@@ -49,7 +49,7 @@ pub(crate) fn task(args: &mut lexopt::Parser) -> Result<()> {
 fn fuzz(target: &str, seconds: u64) -> Result<()> {
     // New inputs go to the first folder and stay there for the next run; the committed ones are only read, because each
     // of them is a test that somebody chose.
-    let found = target_dir().join("fuzz-corpus").join(target);
+    let found = target_dir()?.join("fuzz-corpus").join(target);
     std::fs::create_dir_all(&found)?;
     // Without a sanitizer the stable compiler will do; our unsafe code is small and is checked by other means.
     let mut command = cargo("fuzz run --sanitizer none");

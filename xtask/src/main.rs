@@ -24,8 +24,7 @@ Usage: cargo xtask TASK [ARGUMENTS]
   tidy                         the laws of the code base that a program can check
   compat                       ring-db 0.3.0 and 0.3.1: their tests, example, README and directories, against our facade
   aarch64 [ARGUMENTS]          the index's tests for 64-bit Arm, under qemu; ARGUMENTS go to the tests
-  bench [NAME] [--data DIR] [-- ARGUMENTS]
-                               the Criterion benches, or the one named; ARGUMENTS go to Criterion
+  bench [NAME] [-- ARGUMENTS]  the Criterion benches, or the one named; ARGUMENTS go to Criterion
   fuzz [TARGET] [--seconds N]  the fuzz targets, or the one named, for N seconds each (60)
   help                         this text
 ";

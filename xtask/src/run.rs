@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use cargo_metadata::MetadataCommand;
+
 /// The result of a task; its error is a sentence for a person.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -15,11 +17,14 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// Where this workspace builds to, so that a task can keep its own artefacts beside it.
-pub(crate) fn target_dir() -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(dir) => root().join(dir),
-        None => root().join("target"),
-    }
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    target_dir_of(&mut cargo("metadata --no-deps --format-version 1"))
+}
+
+/// Asks cargo, which takes it from two variables and from several files.
+fn target_dir_of(metadata: &mut Command) -> Result<PathBuf> {
+    let metadata = MetadataCommand::parse(String::from_utf8(output(metadata)?)?)?;
+    Ok(metadata.target_directory.into())
 }
 
 /// The cargo that started this program, with its arguments separated by blanks, in the folder of the workspace.
@@ -136,6 +141,22 @@ mod tests {
             .expect("memory can be read and written");
         assert_eq!(copy, text);
         assert_eq!(lines, ["one", "", "tw\u{fffd}", "last"]);
+    }
+
+    fn check_target_dir(variable: &str, value: &str, expected: &str) {
+        let mut metadata = cargo("metadata --no-deps --format-version 1");
+        metadata
+            .env_remove("CARGO_TARGET_DIR")
+            .env_remove("CARGO_BUILD_TARGET_DIR")
+            .env(variable, value);
+        let dir = target_dir_of(&mut metadata).expect("the manifests can be read");
+        assert_eq!(dir, root().join(expected), "{variable}={value}");
+    }
+
+    #[test]
+    fn the_target_directory_is_the_one_that_cargo_uses() {
+        check_target_dir("CARGO_TARGET_DIR", "elsewhere", "elsewhere");
+        check_target_dir("CARGO_BUILD_TARGET_DIR", "elsewhere", "elsewhere");
     }
 
     #[test]

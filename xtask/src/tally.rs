@@ -13,6 +13,8 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     /// Tests that a runner knows and did not run.
     pub(crate) ignored: u64,
+    /// How often somebody said how tests went.
+    pub(crate) summaries: u64,
     /// The last line in which the index named the kernels it tested.
     pub(crate) kernels: Option<String>,
     /// Criterion has announced a bench and not yet said how it went.
@@ -27,10 +29,11 @@ impl Tally {
             self.passed += number_before(summary, " passed");
             self.failed += number_before(summary, " failed");
             self.ignored += number_before(summary, " ignored");
+            self.summaries += 1;
         } else if line.starts_with("Testing ") {
             self.bench_open = true;
         } else if line == "Success" && self.bench_open {
-            self.passed += 1;
+            self.check(true);
             self.bench_open = false;
         } else if line.starts_with("kernels tested: ") {
             self.kernels = Some(line.to_owned());
@@ -39,6 +42,7 @@ impl Tally {
 
     /// Counts one check of our own.
     pub(crate) fn check(&mut self, ok: bool) {
+        self.summaries += 1;
         if ok {
             self.passed += 1;
         } else {

@@ -4,6 +4,8 @@
 //! one of them has a test that shows it failing.
 
 mod files;
+mod links;
+mod locks;
 mod names;
 mod order;
 mod packages;
@@ -52,6 +54,7 @@ struct Tree {
     paths: Vec<String>,
     sources: Vec<Source>,
     metadata: cargo_metadata::Metadata,
+    locks: Vec<locks::Lock>,
 }
 
 type Check = fn(&Tree) -> Result<Vec<Finding>>;
@@ -59,19 +62,22 @@ type Check = fn(&Tree) -> Result<Vec<Finding>>;
 const CHECKS: &[(&str, Check)] = &[
     ("crates depend downwards only", packages::edges),
     ("the two lower libraries stay small", packages::sizes),
-    ("every licence is permissive", packages::licences),
+    ("every licence is permissive", locks::licences),
     (
         "every package comes from crates.io or from here",
-        packages::origins,
+        locks::origins,
     ),
     ("names stay in the crates and files that own them", |tree| {
         Ok(names::bans(&tree.sources))
     }),
-    ("platforms are told apart in one file", |tree| {
+    ("nothing is for Windows or macOS outside one file", |tree| {
         Ok(names::platforms(&tree.sources))
     }),
     ("unsafe code stays in its files", |tree| {
         Ok(names::unsafe_code(&tree.sources))
+    }),
+    ("the files that these laws name are there", |tree| {
+        Ok(names::absent(&tree.sources))
     }),
     ("modules use only modules listed above them", |tree| {
         Ok(order::modules(&tree.sources))
@@ -89,6 +95,8 @@ const CHECKS: &[(&str, Check)] = &[
     ),
     ("no file is large", files::weights),
     ("lock files are tracked", files::lock_files),
+    ("lock files fit their manifests", locks::stale),
+    ("links lead to files that are there", links::broken),
 ];
 
 /// Runs and prints every check; each counts as one test.
@@ -138,11 +146,13 @@ fn gather() -> Result<Tree> {
         "metadata --locked --format-version 1",
     ))?)?;
     let metadata = cargo_metadata::MetadataCommand::parse(metadata)?;
+    let locks = locks::read(&root);
     Ok(Tree {
         root,
         paths,
         sources,
         metadata,
+        locks,
     })
 }
 

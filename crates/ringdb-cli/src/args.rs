@@ -38,14 +38,14 @@ pub(crate) enum Command {
     /// Shows what a database holds, after checking all of it
     #[command(after_help = EXIT_CODES)]
     Info {
-        /// The folder of the database
+        /// The directory of the database
         db: PathBuf,
     },
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Build {
-    /// The folder that becomes the database; made if needed
+    /// The directory that becomes the database; made if needed
     pub(crate) db: PathBuf,
     /// The vectors: a .npy array of two dimensions in C order, little-endian f32 or f16
     #[arg(long, value_name = "FILE.npy")]
@@ -53,7 +53,7 @@ pub(crate) struct Build {
     /// The payloads: one JSON value per line and vector, kept byte for byte
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) payloads: Option<PathBuf>,
-    /// Replaces a database that is in the folder, in one step at the end
+    /// Replaces a database that is in the directory, in one step at the end
     #[arg(long)]
     pub(crate) replace: bool,
 }
@@ -72,6 +72,8 @@ and each query ends with the line
 that reads back as the same 64-bit float. \"payload\" is the stored text and is left out if the
 database has no JSON payloads.
 
+A file of --vectors without rows asks nothing: the table is the line `0 queries`, and --json prints no line.
+
 Exit codes:
   0  done, also when nothing was found, and when the reader of the output went away
   1  failed, with a message on standard error
@@ -79,7 +81,7 @@ Exit codes:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Query {
-    /// The folder of the database
+    /// The directory of the database
     pub(crate) db: PathBuf,
     #[command(flatten)]
     pub(crate) from: From,
@@ -106,10 +108,10 @@ pub(crate) struct From {
     /// Measures from the stored vector N
     #[arg(long, value_name = "N")]
     pub(crate) id: Option<u32>,
-    /// Measures from this vector, such as '[0.5, -1, 2e-3]'
-    #[arg(long, value_name = "[..]", value_parser = vector, allow_hyphen_values = true)]
+    /// Measures from this vector, written as '[0.5, -1, 2e-3]'
+    #[arg(long, value_name = "COORDINATES", value_parser = vector, allow_hyphen_values = true)]
     pub(crate) vector: Option<Vector>,
-    /// Measures from every row of a .npy file, one query each
+    /// Measures from every row of a .npy file with the dims of the database, one query each
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) vectors: Option<PathBuf>,
 }
@@ -181,8 +183,18 @@ fn vector(text: &str) -> Result<Vector, String> {
     }
     let coordinates = inner.split(',').enumerate().map(|(index, word)| {
         let word = word.trim();
-        word.parse()
-            .map_err(|_| format!("coordinate {index} is '{word}', which is no number"))
+        match word.parse::<f32>() {
+            // Infinities are left to the library to refuse, but not under a name the user did not write.
+            Ok(number) if number.is_infinite() && word.contains(|c: char| c.is_ascii_digit()) => {
+                Err(format!(
+                    "coordinate {index} is {word}, which f32 cannot hold"
+                ))
+            }
+            Ok(number) => Ok(number),
+            Err(_) => Err(format!(
+                "coordinate {index} is '{word}', which is no number"
+            )),
+        }
     });
     Ok(Vector(coordinates.collect::<Result<_, String>>()?))
 }
@@ -211,6 +223,16 @@ mod tests {
         check_vector("1, 2", Err("a vector is written as '[0.5, -1, 2e-3]'"));
         check_vector("[1, 2", Err("a vector is written as '[0.5, -1, 2e-3]'"));
         check_vector("[1, x]", Err("coordinate 1 is 'x', which is no number"));
+        check_vector("[inf, -Infinity]", Ok(&[f32::INFINITY, f32::NEG_INFINITY]));
+        check_vector("[3.4028235e38]", Ok(&[f32::MAX]));
+        check_vector(
+            "[1,1e39]",
+            Err("coordinate 1 is 1e39, which f32 cannot hold"),
+        );
+        check_vector(
+            "[-4e38]",
+            Err("coordinate 0 is -4e38, which f32 cannot hold"),
+        );
         check_vector("[1,]", Err("coordinate 1 is '', which is no number"));
     }
 

@@ -1,13 +1,13 @@
 //! `ringdb build`: a database of a file of vectors and a file of payloads.
 //!
-//! A build that fails leaves the folder as it was: the library stages everything and takes away what it
+//! A build that fails leaves the directory as it was: the library stages everything and takes away what it
 //! made.
 
 use std::io::Write;
 use std::path::Path;
 
 use indicatif::ProgressBar;
-use ringdb::{BuildOptions, PayloadCodec, RingDb};
+use ringdb::{BuildOptions, PayloadCodec, RingDb, RingDbError};
 
 use crate::args;
 use crate::error::Error;
@@ -49,11 +49,15 @@ fn build(
     vectors: &Npy<'_>,
     lines: Option<Lines>,
 ) -> Result<(), Error> {
-    let failed = |error| {
-        Error::library(error, |source| Error::Build {
+    let failed = |error| match error {
+        // Of a file in the directory, such as another program's lock, it would not help to replace it.
+        RingDbError::AlreadyExists { path } if path.is_dir() => Error::Exists {
+            path: args.db.clone(),
+        },
+        error => Error::library(error, |source| Error::Build {
             path: args.db.clone(),
             source,
-        })
+        }),
     };
     let mut db = options.create().map_err(failed)?;
     fill(&mut db, args, vectors, lines)?;

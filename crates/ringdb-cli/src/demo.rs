@@ -1,4 +1,4 @@
-//! `ringdb demo`: builds a database of words in a temporary folder and asks it what lies near one of them
+//! `ringdb demo`: builds a database of words in a temporary directory and asks it what lies near one of them
 //! and what lies in a ring around it.
 //!
 //! Invariant: a call that is printed is the call that was made: one macro makes it and keeps its text.
@@ -19,6 +19,10 @@ use crate::text::{distance, grouped, time};
 const VECTORS: &[u8] = include_bytes!("../demo/words-384-f16.npy");
 const LINES: &str = include_str!("../demo/words.jsonl");
 const WORD: &str = "violin";
+
+/// Whose work the data are; `demo/README.md` has the licences.
+const CREDITS: &str = "Words: WordNet 3.0, Copyright 2006 Princeton University. \
+    Vectors: all-MiniLM-L6-v2, Apache-2.0.";
 
 /// Hits listed of each query.
 const SHOWN: usize = 10;
@@ -44,15 +48,15 @@ pub(crate) fn run(out: &mut impl Write) -> Result<(), Error> {
         "The closer the meanings, the smaller the distance; no two words are further apart than 2.\n"
     )?;
 
-    let no_folder = |op| {
+    let no_directory = |op| {
         move |source| Error::File {
             op,
             path: std::env::temp_dir(),
             source,
         }
     };
-    let folder = tempfile::tempdir().map_err(no_folder("make a folder in"))?;
-    let db = build(out, folder.path(), &vectors, &lines)?;
+    let directory = tempfile::tempdir().map_err(no_directory("make a directory in"))?;
+    let db = build(out, directory.path(), &vectors, &lines)?;
 
     let id = position(&lines)?;
     let (violin, call) = call!(db.vector(id));
@@ -61,23 +65,24 @@ pub(crate) fn run(out: &mut impl Write) -> Result<(), Error> {
     let start = Instant::now();
     let (near, call) = call!(db.search(&violin).within(1.05).distances().run());
     let time = start.elapsed();
-    let asked = format!("The ball of all words up to 1.05 from \"{WORD}\"");
+    let asked = format!("Everything within 1.05 of \"{WORD}\"");
     show(out, &db, &asked, call, near, time)?;
 
     let start = Instant::now();
     let (ring, call) = call!(db.search(&violin).range(1.05..=1.15).distances().run());
     let time = start.elapsed();
-    let asked = "The ring of all words from 1.05 to 1.15 around it";
+    let asked = "The ring from 1.05 to 1.15 around it";
     show(out, &db, asked, call, ring, time)?;
 
     drop(db);
-    folder
+    directory
         .close()
-        .map_err(no_folder("take the folder away from"))?;
+        .map_err(no_directory("take the directory away from"))?;
     writeln!(
         out,
-        "The folder is gone again. With vectors of your own: ringdb build --help"
+        "The directory is gone again. With vectors of your own: ringdb build --help"
     )?;
+    writeln!(out, "{CREDITS}")?;
     Ok(())
 }
 
@@ -111,7 +116,7 @@ fn build(
 
     writeln!(
         out,
-        "Built in {built} in a temporary folder, opened and checked in {loaded}:\n"
+        "Built in {built} in a temporary directory, opened and checked in {loaded}:\n"
     )?;
     writeln!(out, "    let mut db = {create};")?;
     writeln!(out, "    {add}; // for each word")?;

@@ -62,9 +62,20 @@ pub(crate) enum Error {
         lines: u64,
     },
 
+    #[error("{} has {found} dims, but {} has {dims}", vectors.display(), db.display())]
+    Dims {
+        vectors: PathBuf,
+        found: usize,
+        db: PathBuf,
+        dims: usize,
+    },
+
     /// Of the operating system, by way of the library; the text names what was tried on which file.
     #[error(transparent)]
     System(io::Error),
+
+    #[error("cannot build {}: it exists already, --replace builds it anew", path.display())]
+    Exists { path: PathBuf },
 
     #[error("cannot build {}", path.display())]
     Build { path: PathBuf, source: RingDbError },

@@ -6,6 +6,8 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use ringdb::{PayloadCodec, SealedRingDb};
+
 use crate::error::Error;
 use crate::query::open;
 use crate::text::grouped;
@@ -15,7 +17,7 @@ pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
     writeln!(out, "vectors   {}", grouped(db.len() as u64))?;
     writeln!(out, "dims      {}", db.dims())?;
     writeln!(out, "metric    euclidean")?;
-    writeln!(out, "payloads  {}", db.payload_codec().name())?;
+    writeln!(out, "payloads  {}", payloads(dir, &db)?)?;
 
     let files = files(dir)?;
     let bytes: Vec<String> = files.iter().map(|file| grouped(file.bytes)).collect();
@@ -29,18 +31,37 @@ pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
     Ok(())
 }
 
+/// How the payloads are stored, or `none` if no vector has one. Without a vector nothing tells.
+fn payloads(dir: &Path, db: &SealedRingDb) -> Result<&'static str, Error> {
+    let codec = db.payload_codec();
+    // A JSON payload without bytes is a damaged one, not none.
+    if db.is_empty() || codec == PayloadCodec::JsonText {
+        return Ok(codec.name());
+    }
+    for id in (0..).take(db.len()) {
+        let bytes = db.payload_bytes(id).map_err(|source| Error::Query {
+            path: dir.into(),
+            source,
+        })?;
+        if !bytes.is_empty() {
+            return Ok(codec.name());
+        }
+    }
+    Ok("none")
+}
+
 struct FileSize {
-    /// Relative to the folder of the database.
+    /// Relative to the directory of the database.
     name: PathBuf,
     bytes: u64,
 }
 
-/// The files in the folder and in the segments below it, by name.
+/// The files in the directory and in the segments below it, by name.
 fn files(dir: &Path) -> Result<Vec<FileSize>, Error> {
     let mut files = Vec::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        let path = dir.join(&folder);
+    let mut directories = vec![PathBuf::new()];
+    while let Some(directory) = directories.pop() {
+        let path = dir.join(&directory);
         let failed = |source| Error::File {
             op: "list",
             path: path.clone(),
@@ -48,7 +69,7 @@ fn files(dir: &Path) -> Result<Vec<FileSize>, Error> {
         };
         for entry in fs::read_dir(&path).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let name = folder.join(entry.file_name());
+            let name = directory.join(entry.file_name());
             let metadata = match entry.metadata() {
                 // Another program may be replacing the database.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -64,7 +85,7 @@ fn files(dir: &Path) -> Result<Vec<FileSize>, Error> {
                     .to_string()
                     .starts_with("segment-")
             {
-                folders.push(name);
+                directories.push(name);
             }
         }
     }

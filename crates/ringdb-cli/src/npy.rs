@@ -3,6 +3,7 @@
 //! Invariant: an [`Npy`] has exactly the bytes that its shape needs, so that reading a row cannot fail.
 //! Whether coordinates are finite is checked by who takes them.
 
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use half::f16;
@@ -10,18 +11,23 @@ use npyz::{DType, NpyHeader, Order};
 use ringdb::{MappedFile, StorageError};
 
 use crate::error::Error;
+use crate::text::one_line;
 
-/// Why a file's array cannot be used.
+/// Why a file's array cannot be used. What is quoted of its header can do a terminal no harm.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NpyError {
     #[error("it is no .npy file")]
-    Header(#[source] std::io::Error),
+    Magic,
+    #[error("its header cannot be read: {what}")]
+    Header { what: String },
     #[error("its header is not that of an array of two dimensions")]
     HeaderSize,
     #[error("its elements are {found}, ringdb reads '<f4' and '<f2' (little-endian f32 and f16)")]
     Element { found: String },
     #[error("its shape is {found:?}, ringdb reads arrays of two dimensions: vectors, coordinates")]
     Shape { found: Vec<u64> },
+    #[error("its shape is {found:?}: its vectors have 0 coordinates, ringdb needs at least 1")]
+    NoCoordinates { found: Vec<u64> },
     #[error("it is in Fortran order, ringdb reads C order: one vector after the other")]
     Order,
     #[error(
@@ -50,6 +56,9 @@ enum Element {
     F16,
 }
 
+/// What every .npy file begins with.
+const MAGIC: &[u8] = b"\x93NUMPY";
+
 /// Bytes of header text read at most; numpy writes 118 for such an array.
 const HEADER_BYTES_MAX: usize = 1024;
 
@@ -77,10 +86,15 @@ impl<'a> Npy<'a> {
     fn of(bytes: &'a [u8]) -> Result<Self, NpyError> {
         check_header_size(bytes)?;
         let mut data = bytes;
-        let header = NpyHeader::from_reader(&mut data).map_err(NpyError::Header)?;
+        let header = NpyHeader::from_reader(&mut data).map_err(unreadable)?;
         let element = element(&header.dtype())?;
         let (rows, dims) = match *header.shape() {
-            [rows, dims] if dims > 0 => (rows, dims),
+            [rows, 0] => {
+                return Err(NpyError::NoCoordinates {
+                    found: vec![rows, 0],
+                });
+            }
+            [rows, dims] => (rows, dims),
             ref shape => {
                 return Err(NpyError::Shape {
                     found: shape.to_vec(),
@@ -158,27 +172,42 @@ fn element(dtype: &DType) -> Result<Element, NpyError> {
     match found.as_str() {
         "'<f4'" => Ok(Element::F32),
         "'<f2'" => Ok(Element::F16),
-        _ => Err(NpyError::Element { found }),
+        _ => Err(NpyError::Element {
+            found: one_line(found.as_bytes(), None),
+        }),
     }
 }
 
-/// Refuses headers that the parser should not see: it recurses as deep as brackets nest and multiplies
-/// the shape unchecked.
+/// What the parser says about a header, as part of a message: it quotes the header and draws a mark below
+/// the place, over several lines.
+fn unreadable(error: io::Error) -> NpyError {
+    let what = match error.kind() {
+        ErrorKind::UnexpectedEof => CUT.into(),
+        _ => one_line(error.to_string().as_bytes(), None),
+    };
+    NpyError::Header {
+        what: what.split_whitespace().collect::<Vec<_>>().join(" "),
+    }
+}
+
+const CUT: &str = "the file ends within it";
+
+/// Refuses what is no .npy file, and headers that the parser should not see: it recurses as deep as
+/// brackets nest and multiplies the shape unchecked.
 fn check_header_size(bytes: &[u8]) -> Result<(), NpyError> {
-    // Magic, version, and the length in two bytes (version 1) or four. What is shorter or has another
-    // version is told apart by the parser.
-    let (length, text_at) = match *bytes {
-        [_, _, _, _, _, _, 1, _, a, b, ..] => (u32::from_le_bytes([a, b, 0, 0]), 10),
-        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => (u32::from_le_bytes([a, b, c, d]), 12),
+    let behind_magic = bytes.strip_prefix(MAGIC).ok_or(NpyError::Magic)?;
+    // The version, and the length in two bytes (version 1) or four. What is shorter or has another
+    // version is told apart by the parser, but not a file without a version.
+    let (length, text) = match *behind_magic {
+        [] | [_] => return Err(NpyError::Header { what: CUT.into() }),
+        [1, _, a, b, ref text @ ..] => (u32::from_le_bytes([a, b, 0, 0]), text),
+        [_, _, a, b, c, d, ref text @ ..] => (u32::from_le_bytes([a, b, c, d]), text),
         _ => return Ok(()),
     };
-    if !bytes.starts_with(b"\x93NUMPY") {
-        return Ok(());
-    }
     if length as usize > HEADER_BYTES_MAX {
         return Err(NpyError::HeaderSize);
     }
-    let text = bytes.iter().skip(text_at).take(length as usize);
+    let text = text.iter().take(length as usize);
     match text.filter(|byte| byte.is_ascii_digit()).count() {
         0..=HEADER_DIGITS_MAX => Ok(()),
         _ => Err(NpyError::HeaderSize),

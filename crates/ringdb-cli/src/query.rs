@@ -45,6 +45,18 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
     if let Some(path) = &args.from.vectors {
         let file = npy::open(path)?;
         let vectors = Npy::parse(path, file.bytes())?;
+        // A file of other vectors is a mistake also where there is none to fail.
+        if vectors.dims() != db.dims() {
+            return Err(Error::Dims {
+                vectors: path.clone(),
+                found: vectors.dims(),
+                db: args.db.clone(),
+                dims: db.dims(),
+            });
+        }
+        if vectors.len() == 0 && !args.json {
+            writeln!(report.out, "0 queries")?;
+        }
         let bar = bar(vectors.len());
         vectors.for_each_row(|row, vector| {
             bar.inc(1);
@@ -156,12 +168,15 @@ impl<'a, W: Write> Report<'a, W> {
             None => String::new(),
         };
         for &Hit { id, distance } in hits {
-            write!(self.out, "{{{query}\"id\":{id},\"distance\":{distance:?}")?;
-            if let Some(bytes) = self.payload(id)? {
-                let json = self.stored_json(id, bytes)?;
-                write!(self.out, ",\"payload\":{json}")?;
-            }
-            self.out.write_all(b"}\n")?;
+            // First what can fail: a line that was begun is finished.
+            let payload = match self.payload(id)? {
+                Some(bytes) => format!(",\"payload\":{}", self.stored_json(id, bytes)?),
+                None => String::new(),
+            };
+            writeln!(
+                self.out,
+                "{{{query}\"id\":{id},\"distance\":{distance:?}{payload}}}"
+            )?;
         }
         let (shown, truncated) = (hits.len(), hits.len() < total);
         writeln!(

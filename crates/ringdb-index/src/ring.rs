@@ -68,7 +68,7 @@ impl Ring {
         Self::from_bounds(d_min..=d_max)
     }
 
-    /// Distances with `distance <= d_max`: a ball, its centre included.
+    /// Distances with `distance <= d_max`: a disk, its centre included.
     ///
     /// # Errors
     /// [`Error::InvalidBounds`] if `d_max` is NaN or negative.

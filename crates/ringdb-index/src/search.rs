@@ -80,7 +80,6 @@ pub fn distances(rows: Rows<'_>, query: &[f32], ids: &[u32], kernel: Kernel) -> 
 }
 
 fn prepare(rows: Rows<'_>, query: &[f32]) -> Result<Prepared> {
-    check_environment()?;
     if query.len() != rows.dims() {
         return Err(Error::DimensionMismatch {
             expected: rows.dims(),
@@ -119,7 +118,7 @@ pub(crate) fn scan_span(
 }
 
 /// The distances of some rows, in their order; checks its thread as [`scan_span`] does.
-fn distances_of_span(
+pub(crate) fn distances_of_span(
     rows: Rows<'_>,
     ids: &[u32],
     query: &Prepared,

@@ -60,9 +60,7 @@ impl Staging {
         // Absolute, so that a change of the working directory does not move the database.
         let absolute = std::path::absolute(dir).map_err(Error::io("find", dir))?;
         if absolute.exists() && !absolute.is_dir() {
-            return Err(Error::io("create", dir)(
-                ErrorKind::NotADirectory.into(),
-            ));
+            return Err(Error::io("create", dir)(ErrorKind::NotADirectory.into()));
         }
         // Once before anything is written, and again under the lock.
         Previous::find(&absolute, replace)?;

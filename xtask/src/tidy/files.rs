@@ -8,7 +8,8 @@ use crate::run::Result;
 
 const LINES_MAX: usize = 600;
 const FILE_BYTES_MAX: u64 = 5_000_000;
-const LOCK_FILES: &[&str] = &[
+/// That of the workspace, and those of the packages outside it.
+pub(super) const LOCK_FILES: &[&str] = &[
     "Cargo.lock",
     "compat/v0_3_0/Cargo.lock",
     "compat/v0_3_1/Cargo.lock",

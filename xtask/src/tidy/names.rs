@@ -14,10 +14,7 @@ const STORAGE: &str = "crates/ringdb-storage/src/";
 const INDEX: &str = "crates/ringdb-index/src/";
 const FACADE: &str = "crates/ringdb/src/";
 const KERNELS: &[&str] = &["crates/ringdb-index/src/kernel/"];
-const PARALLEL: &[&str] = &[
-    "crates/ringdb-index/src/search.rs",
-    "crates/ringdb-index/src/build.rs",
-];
+const PARALLEL: &[&str] = &["crates/ringdb-index/src/search.rs"];
 
 const BANS: &[Ban] = &[
     // Only storage touches the disk.
@@ -127,32 +124,59 @@ fn uses<'a>(code: &'a str, path: &'a str) -> impl Iterator<Item = usize> + 'a {
     words(code, path).chain(grouped).map(|at| line_at(code, at))
 }
 
-/// The conditions that tell platforms apart, which the crates state in one file only.
-const PLATFORMS: &[&str] = &[
-    "cfg(windows)",
-    "target_os=\"windows\"",
-    "target_os=\"macos\"",
-];
+/// What conditions call Windows and macOS, as a name or in a string.
+const PLATFORMS: &[&str] = &["windows", "macos", "apple"];
 const PLATFORM_FILE: &str = "crates/ringdb-storage/src/platform.rs";
 
-/// Conditions on the platform outside the one file for them.
+/// Conditions on Windows or macOS outside the one file for them. Those on unix and on Linux may stand everywhere.
 pub(super) fn platforms(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for source in sources
         .iter()
         .filter(|source| source.is_at("crates/") && source.path != PLATFORM_FILE)
     {
-        for (index, line) in source.quoted.lines().enumerate() {
-            let dense: String = line.split_whitespace().collect();
-            let found = PLATFORMS
-                .iter()
-                .filter(|condition| dense.contains(*condition));
-            findings.extend(found.map(|condition| {
-                Finding::new(&source.path, index + 1, format!("states `{condition}`"))
-            }));
+        for (start, end) in conditions(&source.product) {
+            let condition = &source.quoted[start..end];
+            for name in PLATFORMS {
+                // Not `slice.windows(2)`, which may stand in an arm of `cfg_select!`.
+                let named = words(condition, name)
+                    .filter(|at| !condition[at + name.len()..].starts_with('('));
+                findings.extend(named.map(|at| {
+                    let line = line_at(&source.quoted, start + at);
+                    Finding::new(&source.path, line, format!("has a condition on {name}"))
+                }));
+            }
         }
     }
     findings
+}
+
+/// From the bracket to the end of what `cfg`, `cfg!`, `cfg_attr` and `cfg_select!` depend on.
+fn conditions(code: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for macro_name in ["cfg", "cfg_attr", "cfg_select"] {
+        for at in words(code, macro_name) {
+            let rest = code[at + macro_name.len()..].trim_start();
+            let rest = rest.strip_prefix('!').unwrap_or(rest).trim_start();
+            if !rest.starts_with(['(', '{', '[']) {
+                continue;
+            }
+            let mut depth = 0_usize;
+            let length = rest.bytes().position(|byte| {
+                match byte {
+                    b'(' | b'{' | b'[' => depth += 1,
+                    b')' | b'}' | b']' => depth -= 1,
+                    // What `cfg_attr` would add is no condition.
+                    b',' => return macro_name == "cfg_attr" && depth == 1,
+                    _ => {}
+                }
+                depth == 0
+            });
+            let start = code.len() - rest.len();
+            found.push((start, start + length.unwrap_or(rest.len())));
+        }
+    }
+    found
 }
 
 const UNSAFE_FILES: &[&str] = &[
@@ -161,6 +185,8 @@ const UNSAFE_FILES: &[&str] = &[
     "crates/ringdb-index/src/kernel/avx512.rs",
     "crates/ringdb-index/src/kernel/neon.rs",
 ];
+
+const FACADE_ROOT: &str = "crates/ringdb/src/lib.rs";
 
 /// `unsafe` outside its files, and those of its files that do not say why it is there.
 pub(super) fn unsafe_code(sources: &[Source]) -> Vec<Finding> {
@@ -187,7 +213,7 @@ pub(super) fn unsafe_code(sources: &[Source]) -> Vec<Finding> {
             .split_whitespace()
             .collect::<String>()
             .contains("#![forbid(unsafe_code)]");
-        if source.path == "crates/ringdb/src/lib.rs" && !forbids {
+        if source.path == FACADE_ROOT && !forbids {
             findings.push(Finding::new(
                 &source.path,
                 1,
@@ -196,6 +222,24 @@ pub(super) fn unsafe_code(sources: &[Source]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Places that these checks name and that are not there: a check that looks at nothing finds nothing.
+pub(super) fn absent(sources: &[Source]) -> Vec<Finding> {
+    let mut places: Vec<&str> = BANS
+        .iter()
+        .flat_map(|ban| std::iter::once(&ban.within).chain(ban.allowed))
+        .chain(UNSAFE_FILES)
+        .chain([&PLATFORM_FILE, &FACADE_ROOT])
+        .copied()
+        .collect();
+    places.sort_unstable();
+    places.dedup();
+    places.retain(|place| !sources.iter().any(|source| source.is_at(place)));
+    places
+        .iter()
+        .map(|place| Finding::new(place, 0, "is not there, and a law names it"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -316,25 +360,71 @@ mod tests {
     fn platforms_have_one_file() {
         check_platforms(
             "crates/ringdb-storage/src/staged.rs",
-            "\n#[cfg(windows)]\nfn f() {}",
+            "\n#[cfg(windows)]",
             &[2],
         );
-        check_platforms(
-            "crates/ringdb/src/lib.rs",
+        for condition in [
+            "#[cfg(not(windows))]",
+            "#[cfg(any(windows, target_os = \"linux\"))]",
             "#[cfg(target_os = \"macos\")]",
-            &[1],
-        );
-        check_platforms(
-            "crates/ringdb/src/lib.rs",
+            "#[cfg(target_vendor = \"apple\")]",
+            "#[cfg_attr(windows, path = \"w.rs\")]",
+            "if cfg!(windows) {}",
             "if cfg!(target_os = \"windows\") {}",
-            &[1],
-        );
+            "if cfg!(target_family=\"windows\") {}",
+            "cfg_select! { windows => { f() } _ => { g() } }",
+        ] {
+            check_platforms("crates/ringdb/src/lib.rs", condition, &[1]);
+        }
         check_platforms(
             "crates/ringdb/src/lib.rs",
-            "#[cfg(unix)] // cfg(windows)",
-            &[],
+            "#[cfg(any(\n    unix,\n    windows,\n))]",
+            &[3],
         );
         check_platforms(PLATFORM_FILE, "#[cfg(windows)]", &[]);
+    }
+
+    #[test]
+    fn unix_and_linux_may_be_named() {
+        for text in [
+            "#[cfg(unix)] // cfg(windows)",
+            "#[cfg(any(unix, target_os = \"linux\"))]\nfn f() { x.windows(2) }",
+            "#[cfg_attr(doc, doc = \"windows\")]",
+            "cfg_select! { unix => { x.windows(2) } _ => {} }",
+            "let cfg = windows;",
+        ] {
+            check_platforms("crates/ringdb/src/lib.rs", text, &[]);
+        }
+    }
+
+    fn check_absent(place: &str, expected: &[&str]) {
+        let all = BANS
+            .iter()
+            .flat_map(|ban| std::iter::once(&ban.within).chain(ban.allowed))
+            .chain(UNSAFE_FILES)
+            .chain([&PLATFORM_FILE, &FACADE_ROOT]);
+        let sources: Vec<Source> = all
+            .filter(|other| !other.starts_with(place))
+            .map(|place| {
+                Source::new(
+                    &format!("{place}{}", if place.ends_with('/') { "a.rs" } else { "" }),
+                    "",
+                )
+            })
+            .collect();
+        let found = absent(&sources);
+        let files: Vec<&str> = found.iter().map(|finding| finding.file.as_str()).collect();
+        assert_eq!(files, expected, "{place}");
+    }
+
+    #[test]
+    fn a_place_that_is_not_there_is_found() {
+        check_absent("nowhere", &[]);
+        check_absent(PLATFORM_FILE, &[PLATFORM_FILE]);
+        check_absent(FACADE_ROOT, &[FACADE_ROOT]);
+        check_absent(UNSAFE_FILES[0], &[UNSAFE_FILES[0]]);
+        check_absent(PARALLEL[0], &[PARALLEL[0]]);
+        check_absent("crates/ringdb/", &[FACADE, FACADE_ROOT]);
     }
 
     fn check_unsafe(path: &str, text: &str, expected: &[usize]) {

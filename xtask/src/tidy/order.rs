@@ -11,17 +11,17 @@ const LIBRARIES: &[&str] = &[
     "crates/ringdb/src/",
 ];
 
-/// Uses of a module by one that is listed above it.
+/// Uses of a module by one that is listed above it, and libraries in which nothing is listed.
 pub(super) fn modules(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for library in LIBRARIES {
-        let Some(root) = sources
-            .iter()
-            .find(|source| source.path == format!("{library}lib.rs"))
-        else {
+        let path = format!("{library}lib.rs");
+        let root = sources.iter().find(|source| source.path == path);
+        let order = root.map(|root| listed(&root.product)).unwrap_or_default();
+        let Some(root) = root.filter(|_| !order.is_empty()) else {
+            findings.push(Finding::new(&path, 0, "lists no modules"));
             continue;
         };
-        let order = listed(&root.product);
         let exports = exported(&root.product, &order);
         for source in sources
             .iter()
@@ -121,10 +121,14 @@ mod tests {
                         pub use error::Error;\npub use search::{Hit, Search as Run};\n#[cfg(test)]\nmod oracle;";
 
     fn check(file: &str, text: &str, expected: &[usize]) {
-        let sources = [
-            Source::new("crates/ringdb-index/src/lib.rs", ROOT),
-            Source::new(&format!("crates/ringdb-index/src/{file}"), text),
-        ];
+        let mut sources: Vec<Source> = LIBRARIES
+            .iter()
+            .map(|library| Source::new(&format!("{library}lib.rs"), ROOT))
+            .collect();
+        sources.push(Source::new(
+            &format!("crates/ringdb-index/src/{file}"),
+            text,
+        ));
         let lines: Vec<usize> = modules(&sources)
             .iter()
             .map(|finding| finding.line)
@@ -164,6 +168,19 @@ mod tests {
     fn a_name_re_exported_by_the_root_counts_as_its_module() {
         check("ring.rs", "use crate::Hit;", &[1]);
         check("ring.rs", "use crate::{Error, Run};", &[1]);
+    }
+
+    #[test]
+    fn a_library_without_a_list_is_found() {
+        let missing = |path: &&str| Finding::new(&format!("{path}lib.rs"), 0, "lists no modules");
+        let all: Vec<Finding> = LIBRARIES.iter().map(missing).collect();
+        assert_eq!(modules(&[]), all);
+        let one = [
+            Source::new("crates/ringdb-storage/src/lib.rs", "//! Empty."),
+            Source::new("crates/ringdb-index/src/lib.rs", ROOT),
+            Source::new("crates/ringdb/src/lib.rs", ROOT),
+        ];
+        assert_eq!(modules(&one), all[..1]);
     }
 
     #[test]

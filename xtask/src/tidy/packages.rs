@@ -1,4 +1,4 @@
-//! What `cargo metadata --locked` tells: who depends on whom, under which licence, from where.
+//! Who depends on whom, as `cargo metadata --locked` tells it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,25 +18,13 @@ const EDGES: &[(&str, &[&str])] = &[
 /// Members that nothing may depend on, not even for tests.
 const LEAVES: &[&str] = &["xtask", "ringdb-benches"];
 
-/// Packages in the normal dependency tree of a library, itself not counted. What other systems and processors would add
-/// is left out: nobody compiles all of it.
+/// The libraries whose users should not have to build much.
+const SMALL: &[&str] = &["ringdb-storage", "ringdb-index"];
+
+/// Packages in the normal dependency tree of such a library, itself not counted. What other systems and processors
+/// would add is left out: nobody compiles all of it.
 const TREE_MAX: usize = 29;
 const TREE_PLATFORM: &str = "x86_64-unknown-linux-gnu";
-
-const LICENCES: &[&str] = &[
-    "MIT",
-    "Apache-2.0",
-    "Apache-2.0 WITH LLVM-exception",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "ISC",
-    "Zlib",
-    "Unicode-3.0",
-    "Unlicense",
-    "CC0-1.0",
-    "0BSD",
-    "BSL-1.0",
-];
 
 /// Members that depend on members they should not know, or do not depend on those they stand on.
 pub(super) fn edges(tree: &Tree) -> Result<Vec<Finding>> {
@@ -45,7 +33,10 @@ pub(super) fn edges(tree: &Tree) -> Result<Vec<Finding>> {
         .iter()
         .map(|package| package.name.as_str())
         .collect();
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> = unknown(&names)
+        .into_iter()
+        .map(|what| Finding::new("Cargo.toml", 0, what))
+        .collect();
     for package in &members {
         let all = package
             .dependencies
@@ -71,6 +62,15 @@ pub(super) fn edges(tree: &Tree) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
+/// The members that the laws name and that are not there.
+fn unknown(members: &HashSet<&str>) -> Vec<String> {
+    let named = EDGES.iter().map(|(name, _)| name).chain(LEAVES);
+    let unknown = named.filter(|name| !members.contains(**name));
+    unknown
+        .map(|name| format!("{name} is no member, and a law names it"))
+        .collect()
+}
+
 fn wrong_edges(name: &str, built: &[&str], dev: &[&str]) -> Vec<String> {
     let mut whats = Vec::new();
     if let Some((_, expected)) = EDGES.iter().find(|(member, _)| *member == name) {
@@ -88,10 +88,18 @@ fn wrong_edges(name: &str, built: &[&str], dev: &[&str]) -> Vec<String> {
 }
 
 /// Libraries that have gathered too many dependencies.
-pub(super) fn sizes(tree: &Tree) -> Result<Vec<Finding>> {
+pub(super) fn sizes(_: &Tree) -> Result<Vec<Finding>> {
     let mut metadata = cargo("metadata --locked --format-version 1 --filter-platform");
     let metadata =
         MetadataCommand::parse(String::from_utf8(output(metadata.arg(TREE_PLATFORM))?)?)?;
+    let whats = wrong_sizes(&metadata)?;
+    let findings = whats
+        .into_iter()
+        .map(|what| Finding::new("Cargo.toml", 0, what));
+    Ok(findings.collect())
+}
+
+fn wrong_sizes(metadata: &Metadata) -> Result<Vec<String>> {
     let resolve = metadata
         .resolve
         .as_ref()
@@ -111,18 +119,21 @@ pub(super) fn sizes(tree: &Tree) -> Result<Vec<Finding>> {
             )
         })
         .collect();
-    let mut findings = Vec::new();
-    for package in tree.metadata.workspace_packages() {
-        let count = reachable(&edges, &package.id.repr);
-        if matches!(package.name.as_str(), "ringdb-storage" | "ringdb-index") && count > TREE_MAX {
-            let what = format!(
-                "{} needs {count} packages, more than {TREE_MAX}",
-                package.name
-            );
-            findings.push(Finding::new(&manifest(package, tree), 0, what));
+    let members = metadata.workspace_packages();
+    let mut whats = Vec::new();
+    for name in SMALL {
+        let Some(member) = members.iter().find(|member| member.name.as_str() == *name) else {
+            whats.push(format!("{name} is no member, and a law names it"));
+            continue;
+        };
+        let count = reachable(&edges, &member.id.repr);
+        if count > TREE_MAX {
+            whats.push(format!(
+                "{name} needs {count} packages, more than {TREE_MAX}"
+            ));
         }
     }
-    Ok(findings)
+    Ok(whats)
 }
 
 /// How many nodes can be reached from `start`, itself not counted.
@@ -137,69 +148,6 @@ fn reachable(edges: &HashMap<&str, Vec<&str>>, start: &str) -> usize {
         }
     }
     seen.len() - 1
-}
-
-/// Packages whose licence leaves no permissive choice.
-pub(super) fn licences(tree: &Tree) -> Result<Vec<Finding>> {
-    let whats = tree.metadata.packages.iter().filter_map(|package| {
-        let what = wrong_licence(package.license.as_deref())?;
-        Some(Finding::new(
-            "Cargo.lock",
-            0,
-            format!("{} {} {what}", package.name, package.version),
-        ))
-    });
-    Ok(whats.collect())
-}
-
-fn wrong_licence(licence: Option<&str>) -> Option<String> {
-    let Some(text) = licence else {
-        return Some("states no licence".to_owned());
-    };
-    // Older packages write `MIT/Apache-2.0`.
-    let mode = spdx::ParseMode {
-        allow_slash_as_or_operator: true,
-        ..spdx::ParseMode::STRICT
-    };
-    match spdx::Expression::parse_mode(text, mode) {
-        Err(error) => Some(format!(
-            "states a licence that is no SPDX expression: {}",
-            error.reason
-        )),
-        Ok(expression) => {
-            let allowed =
-                expression.evaluate(|licence| LICENCES.contains(&licence.to_string().as_str()));
-            (!allowed).then(|| format!("is licensed under {text}"))
-        }
-    }
-}
-
-/// Packages from elsewhere.
-pub(super) fn origins(tree: &Tree) -> Result<Vec<Finding>> {
-    Ok(foreign(&tree.metadata))
-}
-
-fn foreign(metadata: &Metadata) -> Vec<Finding> {
-    let root = &metadata.workspace_root;
-    let strange = metadata
-        .packages
-        .iter()
-        .filter(|package| match &package.source {
-            Some(source) => !source.is_crates_io(),
-            None => !package.manifest_path.starts_with(root),
-        });
-    let what = |package: &Package| {
-        let origin = package
-            .source
-            .as_ref()
-            .map_or(package.manifest_path.as_str(), |source| {
-                source.repr.as_str()
-            });
-        format!("{} {} comes from {origin}", package.name, package.version)
-    };
-    strange
-        .map(|package| Finding::new("Cargo.lock", 0, what(package)))
-        .collect()
 }
 
 fn manifest(package: &Package, tree: &Tree) -> String {
@@ -255,6 +203,22 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_is_not_there_is_found() {
+        let mut members: HashSet<&str> = EDGES.iter().map(|(name, _)| *name).collect();
+        members.extend(LEAVES);
+        assert_eq!(unknown(&members), [""; 0]);
+        members.remove("ringdb-cli");
+        members.remove("xtask");
+        assert_eq!(
+            unknown(&members),
+            [
+                "ringdb-cli is no member, and a law names it",
+                "xtask is no member, and a law names it"
+            ]
+        );
+    }
+
+    #[test]
     fn a_tree_is_counted_once_per_package() {
         let edges = HashMap::from([
             ("a", vec!["b", "c"]),
@@ -267,56 +231,57 @@ mod tests {
         assert_eq!(reachable(&edges, "unknown"), 0);
     }
 
-    fn check_licence(licence: Option<&str>, expected: Option<&str>) {
-        assert_eq!(wrong_licence(licence).as_deref(), expected);
-    }
-
-    #[test]
-    fn a_licence_must_leave_a_permissive_choice() {
-        check_licence(Some("MIT OR Apache-2.0"), None);
-        check_licence(Some("MIT/Apache-2.0"), None);
-        check_licence(Some("(MIT OR Apache-2.0) AND Unicode-3.0"), None);
-        check_licence(Some("Apache-2.0 WITH LLVM-exception"), None);
-        check_licence(Some("GPL-3.0-only OR MIT"), None);
-        check_licence(Some("MPL-2.0"), Some("is licensed under MPL-2.0"));
-        check_licence(
-            Some("MIT AND MPL-2.0"),
-            Some("is licensed under MIT AND MPL-2.0"),
-        );
-        check_licence(None, Some("states no licence"));
-        assert!(wrong_licence(Some("as you like")).is_some());
-    }
-
-    /// Metadata of one package in `/w` with this source.
-    fn metadata(source: &str, manifest: &str) -> Metadata {
-        let package = format!(
-            r#"{{"name":"p","version":"1.0.0","id":"p","source":{source},"dependencies":[],"targets":[],"features":{{}},
-                "manifest_path":"{manifest}"}}"#
-        );
+    /// Members, each of which needs so many packages.
+    fn check_sizes(members: &[(&str, usize)], expected: &[&str]) {
+        let (mut packages, mut nodes) = (Vec::new(), Vec::new());
+        for (name, count) in members {
+            packages.push(format!(
+                r#"{{"name":"{name}","version":"1.0.0","id":"{name}","source":null,"dependencies":[],"targets":[],
+                    "features":{{}},"manifest_path":"/w/{name}/Cargo.toml"}}"#
+            ));
+            let needed: Vec<String> = (0..*count)
+                .map(|n| format!(r#"{{"name":"d{n}","pkg":"d{n}","dep_kinds":[{{"kind":null,"target":null}}]}}"#))
+                .chain([r#"{"name":"t","pkg":"t","dep_kinds":[{"kind":"dev","target":null}]}"#.to_owned()])
+                .collect();
+            nodes.push(format!(
+                r#"{{"id":"{name}","deps":[{}],"dependencies":[],"features":[]}}"#,
+                needed.join(",")
+            ));
+        }
+        let ids: Vec<String> = members
+            .iter()
+            .map(|(name, _)| format!("\"{name}\""))
+            .collect();
         let text = format!(
-            r#"{{"packages":[{package}],"workspace_members":[],"resolve":null,"workspace_root":"/w",
-                "target_directory":"/w/target","version":1}}"#
+            r#"{{"packages":[{}],"workspace_members":[{}],"resolve":{{"nodes":[{}],"root":null}},
+                "workspace_root":"/w","target_directory":"/w/target","version":1}}"#,
+            packages.join(","),
+            ids.join(","),
+            nodes.join(",")
         );
-        MetadataCommand::parse(text).expect("the text has every field that is needed")
-    }
-
-    fn check_origin(source: &str, manifest: &str, expected: usize) {
-        assert_eq!(
-            foreign(&metadata(source, manifest)).len(),
-            expected,
-            "{source} {manifest}"
-        );
+        let metadata =
+            MetadataCommand::parse(text).expect("the text has every field that is needed");
+        let found = wrong_sizes(&metadata).expect("the metadata is resolved");
+        assert_eq!(found, expected, "{members:?}");
     }
 
     #[test]
-    fn packages_come_from_the_registry_or_from_here() {
-        check_origin(
-            r#""registry+https://github.com/rust-lang/crates.io-index""#,
-            "/c/p/Cargo.toml",
-            0,
+    fn the_small_libraries_stay_small() {
+        check_sizes(
+            &[
+                ("ringdb-storage", TREE_MAX),
+                ("ringdb-index", 0),
+                ("xtask", 99),
+            ],
+            &[],
         );
-        check_origin(r#""git+https://example.org/p""#, "/c/p/Cargo.toml", 1);
-        check_origin("null", "/w/p/Cargo.toml", 0);
-        check_origin("null", "/elsewhere/p/Cargo.toml", 1);
+        check_sizes(
+            &[("ringdb-storage", 0), ("ringdb-index", TREE_MAX + 1)],
+            &["ringdb-index needs 30 packages, more than 29"],
+        );
+        check_sizes(
+            &[("ringdb-storage", 0)],
+            &["ringdb-index is no member, and a law names it"],
+        );
     }
 }

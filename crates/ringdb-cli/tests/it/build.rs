@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use crate::support::{FIVE, Place, names};
+use crate::support::{FIVE, Place, command, names, outcome};
 
 #[test]
 fn f32_with_payloads_is_built_and_told_about() {
@@ -57,7 +57,7 @@ fn f16_is_widened_exactly_and_needs_no_payloads() {
         "id      distance\n 0      0.000000\n1 hit, all shown\n"
     );
     let info = place.run("info @db").done();
-    assert!(info.contains("payloads  bincode\n"), "{info}");
+    assert!(info.contains("payloads  none\n"), "{info}");
 }
 
 /// Builds with these payload lines and compares what `query --json` prints of each.
@@ -122,7 +122,17 @@ fn a_database_is_replaced_only_when_told_to() {
     place.npy("one.npy", &[1, 3], &[1.0_f32, 2.0, 3.0]);
     let text = place.run("build @db --vectors @one.npy").failed();
     let db = place.shown("db");
-    assert_eq!(text, format!("cannot build {db}: {db} exists already"));
+    assert_eq!(
+        text,
+        format!("cannot build {db}: it exists already, --replace builds it anew")
+    );
+    // However the directory is named.
+    let mut build = command(&["build", "db/", "--vectors", "one.npy"]);
+    build.current_dir(place.path(""));
+    assert_eq!(
+        outcome(build).failed(),
+        "cannot build db/: it exists already, --replace builds it anew"
+    );
     assert!(place.run("info @db").done().starts_with("vectors   5\n"));
 
     place.run("build @db --vectors @one.npy --replace").done();
@@ -135,10 +145,26 @@ fn a_database_is_replaced_only_when_told_to() {
 }
 
 #[test]
-fn a_folder_in_which_another_builds_is_left_to_it() {
+fn what_replace_does_not_help_against_is_said_without_it() {
+    let place = Place::new();
+    place.npy("one.npy", &[1, 1], &[0.0_f32]);
+    std::fs::create_dir(place.path("mine")).expect("the directory is writable");
+    place.write("mine/LOCK", "of another program");
+    let (mine, lock) = (place.shown("mine"), place.shown("mine/LOCK"));
+    for line in ["", "--replace"] {
+        let text = place.run(&format!("build @mine --vectors @one.npy {line}"));
+        assert_eq!(
+            text.failed(),
+            format!("cannot build {mine}: {lock} exists already")
+        );
+    }
+}
+
+#[test]
+fn a_directory_in_which_another_builds_is_left_to_it() {
     let place = Place::with_database();
     let options = ringdb::BuildOptions::new(1).persist(place.path("new"));
-    let mut other = options.create::<()>().expect("the folder is writable");
+    let mut other = options.create::<()>().expect("the directory is writable");
     other.add_vector(&[1.0], ()).expect("it is a vector");
 
     let text = place.run("build @new --vectors @five.npy").failed();
@@ -152,7 +178,7 @@ fn a_folder_in_which_another_builds_is_left_to_it() {
 }
 
 #[test]
-fn a_failed_build_leaves_the_folder_as_it_was() {
+fn a_failed_build_leaves_the_directory_as_it_was() {
     let place = Place::with_database();
     let before = names(&place.path("db"));
     place.npy("nan.npy", &[2, 1], &[0.0_f32, f32::NAN]);
@@ -165,8 +191,8 @@ fn a_failed_build_leaves_the_folder_as_it_was() {
     place.run("build @deep/er/new --vectors @nan.npy").failed();
     assert_eq!(names(&place.path("")), before);
 
-    // A folder of somebody else stays, with what is in it.
-    std::fs::create_dir(place.path("mine")).expect("the folder is writable");
+    // A directory of somebody else stays, with what is in it.
+    std::fs::create_dir(place.path("mine")).expect("the directory is writable");
     place.write("mine/notes", "x");
     place.run("build @mine/db --vectors @nan.npy").failed();
     assert_eq!(names(&place.path("mine")), ["notes"]);

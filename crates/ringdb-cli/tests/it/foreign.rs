@@ -8,7 +8,9 @@ use crate::support::{Outcome, Place};
 fn foreign(codec: PayloadCodec, payloads: &[&[u8]]) -> Place {
     let place = Place::new();
     let options = BuildOptions::new(1).persist(place.path("db")).codec(codec);
-    let mut db = options.create::<String>().expect("the folder is writable");
+    let mut db = options
+        .create::<String>()
+        .expect("the directory is writable");
     for payload in payloads {
         match codec {
             PayloadCodec::JsonText => db.add_vector_bytes(&[0.0], payload),
@@ -38,6 +40,25 @@ fn payloads_of_another_codec_are_said_once_not_to_be_shown() {
         };
         assert_eq!(outcome, expected);
     }
+    let info = place.run("info @db").done();
+    assert!(info.contains("payloads  bincode\n"), "{info}");
+}
+
+#[test]
+fn payloads_are_none_only_where_vectors_have_no_bytes() {
+    for (codec, payloads, expected) in [
+        (
+            PayloadCodec::Bincode,
+            [b"".as_slice()].as_slice(),
+            "bincode",
+        ),
+        (PayloadCodec::Bincode, &[], "bincode"),
+        (PayloadCodec::JsonText, &[b""], "json-text"),
+    ] {
+        let info = foreign(codec, payloads).run("info @db").done();
+        let line = format!("payloads  {expected}\n");
+        assert!(info.contains(&line), "{line} in {info}");
+    }
 }
 
 #[test]
@@ -64,4 +85,8 @@ fn stored_text_cannot_break_the_lines_or_the_terminal() {
         place.shown("db")
     );
     assert!(outcome.err.starts_with(&start), "{}", outcome.err);
+    assert_eq!(
+        outcome.out, "{\"id\":0,\"distance\":0.0,\"payload\":{  \"a\": 1  }}\n",
+        "no line is left half written"
+    );
 }

@@ -35,7 +35,15 @@ fn other_shapes() {
     check_npy(npy(&[6], Order::C, &NUMBERS), &shape("[6]"));
     check_npy(npy(&[1, 2, 3], Order::C, &NUMBERS), &shape("[1, 2, 3]"));
     check_npy(npy(&[], Order::C, &NUMBERS[..1]), &shape("[]"));
-    check_npy(npy(&[6, 0], Order::C, &NUMBERS[..0]), &shape("[6, 0]"));
+    for rows in [6, 0] {
+        check_npy(
+            npy(&[rows, 0], Order::C, &NUMBERS[..0]),
+            &format!(
+                "cannot use v.npy: its shape is [{rows}, 0]: \
+                 its vectors have 0 coordinates, ringdb needs at least 1"
+            ),
+        );
+    }
     check_npy(
         npy(&[0, 70_000], Order::C, &NUMBERS[..0]),
         "cannot build db: invalid dims 70000: a vector has 1 to 65536 coordinates",
@@ -90,22 +98,44 @@ fn files_of_another_length() {
 
 #[test]
 fn what_is_no_npy_file() {
-    check_npy(
-        "",
-        "cannot use v.npy: it is no .npy file: magic not found for NPY file",
-    );
-    check_npy(
-        "[[1, 2], [3, 4]]",
-        "cannot use v.npy: it is no .npy file: magic not found for NPY file",
-    );
+    for bytes in [
+        b"".as_slice(),
+        b"[[1, 2], [3, 4]]",
+        b"\x93NUMP",
+        b"PK\x03\x04 an .npz file",
+    ] {
+        check_npy(bytes, "cannot use v.npy: it is no .npy file");
+    }
+}
+
+#[test]
+fn headers_that_cannot_be_read() {
     let whole = npy(&[2, 3], Order::C, &NUMBERS);
-    check_npy(
-        &whole[..40],
-        "cannot use v.npy: it is no .npy file: failed to fill whole buffer",
-    );
+    for length in [6, 7, 8, 9, 10, 40] {
+        check_npy(
+            &whole[..length],
+            "cannot use v.npy: its header cannot be read: the file ends within it",
+        );
+    }
     check_npy(
         b"\x93NUMPY\x09\x00\x00\x00\x00\x00",
-        "cannot use v.npy: it is no .npy file: unsupported version: (9, 0)",
+        "cannot use v.npy: its header cannot be read: unsupported version: (9, 0)",
+    );
+}
+
+#[test]
+fn headers_cannot_harm_the_terminal() {
+    check_npy(
+        header("\x1b[31mred\u{9b}2J\n\tx"),
+        "cannot use v.npy: its header cannot be read: could not parse Python expression: syntax error: \
+         --> 1:1 | 1 | \\u001b[31mred\\u009b2J | ^--- | = expected value",
+    );
+    check_npy(
+        header(
+            "{'descr': [('\x1b[31m\u{9b}', '<f4')], 'fortran_order': False, 'shape': (0, 3), }\n",
+        ),
+        "cannot use v.npy: its elements are [('\\u001b[31m\\u009b', '<f4'), ], \
+         ringdb reads '<f4' and '<f2' (little-endian f32 and f16)",
     );
 }
 
@@ -122,7 +152,10 @@ fn headers_that_a_parser_could_choke_on() {
     let place = Place::new();
     place.write("v.npy", header(&"(".repeat(1024)));
     let text = place.run("build @db --vectors @v.npy").failed();
-    let start = format!("cannot use {}: it is no .npy file: ", place.shown("v.npy"));
+    let start = format!(
+        "cannot use {}: its header cannot be read: ",
+        place.shown("v.npy")
+    );
     assert!(text.starts_with(&start), "{text}");
 }
 
@@ -150,8 +183,11 @@ fn what_is_no_file() {
     let missing = place.run("build @db --vectors @none.npy").failed();
     let start = format!("cannot open {}: ", place.shown("none.npy"));
     assert!(missing.starts_with(&start), "{missing}");
-    let folder = place.run("build @db --vectors @").failed();
-    assert_eq!(folder, format!("{} is not a regular file", place.shown("")));
+    let directory = place.run("build @db --vectors @").failed();
+    assert_eq!(
+        directory,
+        format!("{} is not a regular file", place.shown(""))
+    );
 
     place.npy("v.npy", &[1, 1], &[1.0_f32]);
     let missing = place
@@ -159,11 +195,11 @@ fn what_is_no_file() {
         .failed();
     let start = format!("cannot open {}: ", place.shown("none"));
     assert!(missing.starts_with(&start), "{missing}");
-    let folder = place
+    let directory = place
         .run("build @db --vectors @v.npy --payloads @")
         .failed();
     let start = format!("cannot read {}: ", place.shown(""));
-    assert!(folder.starts_with(&start), "{folder}");
+    assert!(directory.starts_with(&start), "{directory}");
     let file = place.run("build @v.npy --vectors @v.npy").failed();
     let start = format!("cannot create {}: ", place.shown("v.npy"));
     assert!(file.starts_with(&start), "{file}");

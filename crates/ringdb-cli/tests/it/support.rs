@@ -73,12 +73,12 @@ pub(crate) fn outcome(mut command: Command) -> Outcome {
     }
 }
 
-/// A folder to work in. In command lines `@name` stands for the file `name` in it.
+/// A directory to work in. In command lines `@name` stands for the file `name` in it.
 pub(crate) struct Place(TempDir);
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary folder"))
+        Self(tempfile::tempdir().expect("a temporary directory"))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -91,7 +91,7 @@ impl Place {
     }
 
     pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        fs::write(self.path(name), bytes).expect("the folder is writable");
+        fs::write(self.path(name), bytes).expect("the directory is writable");
     }
 
     pub(crate) fn npy<N: AutoSerialize>(&self, name: &str, shape: &[u64], numbers: &[N]) {
@@ -146,9 +146,9 @@ pub(crate) fn npy<N: AutoSerialize>(shape: &[u64], order: Order, numbers: &[N]) 
     bytes
 }
 
-/// The names in a folder, sorted.
-pub(crate) fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).expect("the folder is there");
+/// The names in a directory, sorted.
+pub(crate) fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("the directory is there");
     let name = |entry: std::io::Result<fs::DirEntry>| {
         entry
             .expect("readable")

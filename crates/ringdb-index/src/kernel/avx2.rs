@@ -113,7 +113,9 @@ mod tests {
     use crate::kernel::{Kernel, Prepared};
     use crate::ring::Ring;
     use crate::rows::Rows;
-    use crate::search::scan_span;
+    use crate::search::{distances_of_span, ring_ids, scan_span};
+
+    const SUBNORMAL: [f32; 9] = [f32::from_bits(1); 9];
 
     const FLUSH_TO_ZERO: u32 = 1 << 15;
     const DENORMALS_ARE_ZERO: u32 = 1 << 6;
@@ -121,22 +123,35 @@ mod tests {
     const ROUND_UP: u32 = 1 << 14;
     const ROUND_TOWARD_ZERO: u32 = ROUND_DOWN | ROUND_UP;
 
-    extern "C" fn environment_is_refused() -> u32 {
+    extern "sysv64" fn environment_is_refused() -> u32 {
         u32::from(check_environment().is_err())
     }
 
     /// A span on a worker whose caller was set up as it should be.
-    extern "C" fn span_is_refused() -> u32 {
-        let data = [f32::from_bits(1); 9];
-        let span = Rows::new(&data, 9).and_then(|rows| {
+    extern "sysv64" fn span_is_refused() -> u32 {
+        let span = Rows::new(&SUBNORMAL, 9).and_then(|rows| {
             let query = Prepared::new(&[0.0; 9]);
             scan_span(rows, 0..1, &query, &Ring::within(0.0)?, Kernel::fastest())
         });
         u32::from(span == Err(Error::FloatEnvironment))
     }
 
+    extern "sysv64" fn distances_of_span_are_refused() -> u32 {
+        let span = Rows::new(&SUBNORMAL, 9).and_then(|rows| {
+            distances_of_span(rows, &[0], &Prepared::new(&[0.0; 9]), Kernel::fastest())
+        });
+        u32::from(span == Err(Error::FloatEnvironment))
+    }
+
+    /// No rows, but still one span that checks.
+    extern "sysv64" fn search_of_nothing_is_refused() -> u32 {
+        let found = Rows::new(&[], 9)
+            .and_then(|rows| ring_ids(rows, &[0.0; 9], &Ring::within(0.0)?, Kernel::fastest()));
+        u32::from(found == Err(Error::FloatEnvironment))
+    }
+
     /// Runs the check with these bits set in the control register of this thread.
-    fn refused_with(bits: u32, is_refused: extern "C" fn() -> u32) -> bool {
+    fn refused_with(bits: u32, is_refused: extern "sysv64" fn() -> u32) -> bool {
         let mut saved = 0_u32;
         // SAFETY: stores the register into `saved`, which this function owns, and changes nothing
         // else.
@@ -145,10 +160,13 @@ mod tests {
         }
         let changed = saved | bits;
         let refused: u32;
-        // SAFETY: the block leaves the control register as it found it, as Rust requires. It reads
-        // the two locals only, through r12 and r13, which a C function gives back unchanged. It
-        // calls such a function, by its address in r14, which cannot unwind; the compiler aligns the
-        // stack for the call and takes everything that a call may clobber as clobbered.
+        // SAFETY: the block leaves the control register as it found it. It reads the two locals only,
+        // through r12 and r13, which a function of this convention gives back unchanged. It calls
+        // such a function, by its address in r14, which cannot unwind; the compiler aligns the stack
+        // for the call and takes everything that a call may clobber as clobbered. What cannot be
+        // proven is the run of Rust code in between: the language assumes the default mode. That is
+        // the very situation to be tested; the code called is kept small, hides its operands from
+        // constant folding with `black_box`, and runs in this test only.
         unsafe {
             asm!(
                 "ldmxcsr [r13]",
@@ -158,7 +176,7 @@ mod tests {
                 in("r13") &raw const changed,
                 in("r14") is_refused,
                 out("eax") refused,
-                clobber_abi("C"),
+                clobber_abi("sysv64"),
             );
         }
         refused != 0
@@ -166,8 +184,13 @@ mod tests {
 
     #[test]
     fn a_thread_that_rounds_otherwise_or_flushes_subnormals_is_refused() {
-        for is_refused in [environment_is_refused, span_is_refused] {
-            let is_refused: extern "C" fn() -> u32 = is_refused;
+        let checks: [extern "sysv64" fn() -> u32; 4] = [
+            environment_is_refused,
+            span_is_refused,
+            distances_of_span_are_refused,
+            search_of_nothing_is_refused,
+        ];
+        for is_refused in checks {
             assert!(!refused_with(0, is_refused));
             for bits in [
                 FLUSH_TO_ZERO,

@@ -2,8 +2,8 @@
 //! them.
 //!
 //! Invariant: a [`Kernel`] that exists can run on this processor, and all kernels return the same
-//! bits as [`crate::distance`]. The choice is made once per chunk of rows. Nothing here allocates
-//! per row or knows of threads.
+//! bits as [`crate::distance`]. The choice is made once per chunk of rows in a scan, and once per row
+//! where rows are picked by id. Nothing here allocates per row or knows of threads.
 
 use std::fmt;
 

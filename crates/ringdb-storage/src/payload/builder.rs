@@ -51,7 +51,7 @@ pub struct PayloadStoreBuilder<T> {
 pub(crate) struct Encoded(Vec<u8>);
 
 impl<T: Serialize> PayloadStoreBuilder<T> {
-    /// An empty builder. Payloads go to a file without a name in the system's folder for temporary
+    /// An empty builder. Payloads go to a file without a name in the system's directory for temporary
     /// files: nobody else can open it, and it is gone when the store is dropped or the process dies.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! A disk that fills up during a build: the call that meets it says so, and nothing that was there is
-//! lost. Needs root, to mount a small file system.
+//! lost. Needs to mount a small one, which takes root.
 
 use std::fs;
 use std::path::Path;
@@ -54,7 +54,7 @@ fn a_full_disk_is_reported_and_nothing_is_lost() {
         Err(reason) => {
             return skip(
                 "a_full_disk_is_reported_and_nothing_is_lost",
-                "root",
+                "mount",
                 &reason,
             );
         }

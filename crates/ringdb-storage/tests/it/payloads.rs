@@ -320,7 +320,7 @@ fn an_offset_header_that_says_something_else_is_refused() {
     }
 }
 
-/// Runs itself again in a process whose folder for temporary files is empty and its own.
+/// Runs itself again in a process whose directory for temporary files is empty and its own.
 #[cfg(unix)]
 #[test]
 fn the_file_of_an_unpersisted_store_has_no_name() {

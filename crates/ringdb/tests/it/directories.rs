@@ -85,7 +85,7 @@ fn what_is_not_there_or_no_database() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("none");
     let Err(RingDbError::Io(error)) = load(&missing) else {
-        panic!("a missing folder was opened")
+        panic!("a missing directory was opened")
     };
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
     assert!(
