@@ -80,13 +80,7 @@ impl Header {
 
     /// Reads the header of `path` from the file's first bytes and checks it against itself and `kind`.
     pub(crate) fn decode(path: &Path, kind: Kind, file: &[u8]) -> Result<(Self, u32)> {
-        if !file.starts_with(&MAGIC) {
-            return Err(Error::corrupt(
-                path,
-                0,
-                "not a ringdb file: it does not begin with RINGDB",
-            ));
-        }
+        Self::check_magic(path, file)?;
         let Some(bytes) = file.first_chunk::<HEADER_BYTES>() else {
             let what = format!(
                 "{} bytes are too few for a header of {HEADER_BYTES}",
@@ -131,6 +125,15 @@ impl Header {
             return Err(Error::corrupt(path, 6, what));
         }
         Ok((header, stored))
+    }
+
+    /// Checks that a file begins like one of ours; the only damage that is found at byte 0.
+    pub(crate) fn check_magic(path: &Path, file: &[u8]) -> Result<()> {
+        if file.starts_with(&MAGIC) {
+            return Ok(());
+        }
+        let what = "not a ringdb file: it does not begin with RINGDB";
+        Err(Error::corrupt(path, 0, what))
     }
 
     /// The uuid in bytes that begin like a file of ours, whatever else is wrong with them.

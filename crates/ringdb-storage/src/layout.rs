@@ -2,7 +2,7 @@
 
 /// Names the live segment; its rename is the moment at which a database comes into being.
 pub(crate) const MANIFEST: &str = "MANIFEST";
-/// Held by a writer for as long as it lives; never removed.
+/// Held by a writer for as long as it lives; stays where there is a MANIFEST.
 pub(crate) const LOCK: &str = "LOCK";
 /// The rows of a segment.
 pub(crate) const VECTORS: &str = "vectors.bin";

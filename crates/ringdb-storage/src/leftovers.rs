@@ -50,13 +50,17 @@ pub(crate) fn remove_segment(segment: &Path) {
 }
 
 fn remove_staging(staging: &Path) {
-    remove_segment(&staging.join(STAGED_SEGMENT));
+    let segment = staging.join(STAGED_SEGMENT);
+    // A link here would lead out of the directory.
+    if fs::symlink_metadata(&segment).is_ok_and(|about| about.is_dir()) {
+        remove_segment(&segment);
+    }
     let _ = fs::remove_file(staging.join(MANIFEST));
     let _ = fs::remove_dir(staging);
 }
 
 /// Whether `segment` holds files of the database of `live`, and no others under the names of ours.
-fn is_of(segment: &Path, live: &Manifest) -> bool {
+pub(crate) fn is_of(segment: &Path, live: &Manifest) -> bool {
     let present = SEGMENT_FILES
         .map(|name| segment.join(name))
         .into_iter()

@@ -23,8 +23,12 @@ pub(crate) fn is_database(dir: &Path) -> bool {
     [META, VECTORS].iter().all(|name| dir.join(name).is_file())
 }
 
-/// Removes the files of such a directory, after a database of ours has taken their place.
+/// Removes the files of such a directory, after a database of ours has taken their place. Files whose
+/// lengths do not fit each other are somebody else's under the same names, and stay.
 pub(crate) fn remove(dir: &Path) {
+    if open::<()>(dir).is_err() {
+        return;
+    }
     // The one without which the others are nothing goes first. What stays is never opened again, as
     // there is a MANIFEST.
     for name in [META, NORMS, VECTORS, PAYLOADS, OFFSETS] {

@@ -75,6 +75,7 @@ mod vectors;
 mod legacy;
 mod manifest;
 // How it is committed.
+mod claim;
 mod leftovers;
 mod staging;
 mod segment;

@@ -110,6 +110,7 @@ impl Manifest {
         let mut file = file.take(MANIFEST_BYTES_MAX + 1);
         file.read_to_end(&mut bytes)
             .map_err(Error::io("read", path))?;
+        Header::check_magic(path, &bytes)?;
         if bytes.len() as u64 > MANIFEST_BYTES_MAX {
             let what = format!("longer than any manifest ({MANIFEST_BYTES_MAX} bytes)");
             return Err(Error::corrupt(path, MANIFEST_BYTES_MAX, what));

@@ -33,7 +33,8 @@ pub struct Segment<T> {
 /// Collects rows and payloads and makes a [`Segment`] of them.
 ///
 /// A push that fails changes nothing, and the writer may be used on. Dropped without a
-/// [`finish`](Self::finish), it takes away all that it made.
+/// [`finish`](Self::finish), it takes away all that it made, but for an empty directory that another
+/// writer was about to use.
 pub struct SegmentWriter<T> {
     rows: Rows,
     dims: usize,
@@ -224,7 +225,12 @@ impl<T> Segment<T> {
         let mut missed = None;
         loop {
             let Some(manifest) = Manifest::read(&path)? else {
-                return Self::open_without_manifest(dir);
+                match Self::open_without_manifest(dir) {
+                    // A directory of ring-db may have been replaced meanwhile.
+                    Err(error) if error.is_not_found() && path.exists() => continue,
+                    Err(Error::NotADatabase { .. }) if path.exists() => continue,
+                    other => return other,
+                }
             };
             let segment = dir.join(segment_name(manifest.segment));
             match Self::open_files(&segment, &manifest) {

@@ -1,4 +1,4 @@
-//! A writer's place in a database directory: LOCK, the private staging directory, the commit.
+//! A writer's place in a database directory: the private staging directory and the commit.
 //!
 //! The order of steps is the protocol, and a crash after any of them leaves the old database or the new:
 //!
@@ -12,32 +12,32 @@
 //!
 //! Names that are not ours are never touched, and nothing is taken for ours by its name alone.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::append::sync;
+use crate::claim::Claim;
 use crate::error::{Error, Result};
 use crate::header::Origin;
-use crate::layout::{LOCK, MANIFEST, STAGED_SEGMENT, STAGING_PREFIX, STAGING_RANDOM, segment_name};
-use crate::leftovers::{collect, remove_segment};
+use crate::layout::{MANIFEST, STAGED_SEGMENT, STAGING_PREFIX, STAGING_RANDOM, segment_name};
+use crate::leftovers::{collect, is_of, remove_segment};
 use crate::legacy;
 use crate::manifest::Manifest;
 use crate::platform;
-use crate::publish::{Target, parent, publish, sync_dir};
+use crate::publish::{Target, publish, sync_dir};
 
 /// A locked database directory with a private directory to write in. Dropped before its commit, it
 /// takes away all that it made.
 #[derive(Debug)]
 pub(crate) struct Staging {
     dir: PathBuf,
-    // Dropped in this order: the private directory, then LOCK's name and the directories, then the lock.
+    // Dropped in this order: the private directory while the lock is held.
     private: TempDir,
-    made: Made,
-    _lock: File,
+    claim: Claim,
     previous: Previous,
     pub(crate) origin: Origin,
     pub(crate) segment: u32,
@@ -59,14 +59,12 @@ impl Staging {
     pub(crate) fn begin(dir: &Path, replace: bool) -> Result<Self> {
         // Absolute, so that a change of the working directory does not move the database.
         let absolute = std::path::absolute(dir).map_err(Error::io("find", dir))?;
-        if absolute.exists() && !absolute.is_dir() {
+        if fs::metadata(&absolute).is_ok_and(|about| !about.is_dir()) {
             return Err(Error::io("create", dir)(ErrorKind::NotADirectory.into()));
         }
         // Once before anything is written, and again under the lock.
         Previous::find(&absolute, replace)?;
-        let mut made = Made::default();
-        made.make_dir(&absolute)?;
-        let lock = made.take_lock(&absolute)?;
+        let claim = Claim::on(&absolute)?;
         let previous = Previous::find(&absolute, replace)?;
         let (origin, live) = match &previous {
             Previous::Database(manifest) => {
@@ -88,8 +86,7 @@ impl Staging {
         Ok(Self {
             dir: absolute,
             private,
-            made,
-            _lock: lock,
+            claim,
             previous,
             origin,
             segment,
@@ -118,35 +115,67 @@ impl Staging {
         sync(&file, &staged_manifest)?;
         self.check_unchanged()?;
         let segment = self.dir.join(segment_name(self.segment));
-        publish(&staged, &segment, Target::Absent)?;
-        let live = self.dir.join(MANIFEST);
-        if let Err(error) = publish(&staged_manifest, &live, Target::Replaced) {
-            // After a failed sync the new manifest may be live, and then so is its segment.
-            if !matches!(error, Error::DurabilityUnknown { .. }) {
+        if let Err(error) = publish(&staged, &segment, Target::Absent) {
+            // Renamed but perhaps not durable: no manifest names it yet.
+            if !matches!(error, Error::AlreadyExists { .. }) {
                 remove_segment(&segment);
             }
             return Err(error);
         }
-        self.made.keep();
+        let live = self.dir.join(MANIFEST);
+        if let Err(error) = publish(&staged_manifest, &live, Target::Replaced) {
+            return Err(self.after_failed_rename(&live, &segment, error));
+        }
+        self.claim.keep();
         match &self.previous {
-            Previous::Database(old) => remove_segment(&self.dir.join(segment_name(old.segment))),
+            Previous::Database(old) => {
+                let replaced = self.dir.join(segment_name(old.segment));
+                if is_of(&replaced, old) {
+                    remove_segment(&replaced);
+                }
+            }
             Previous::RingDb03 => legacy::remove(&self.dir),
             Previous::Nothing | Previous::Unreadable => {}
         }
         Ok(())
     }
 
-    /// Whoever removes LOCK by hand lets a second writer in; it must not win over this one unnoticed.
+    /// What became of a rename of MANIFEST that failed. The system may report an error for one that
+    /// took place, and then the new segment is live: it is removed only if another manifest is seen.
+    fn after_failed_rename(&self, live: &Path, segment: &Path, error: Error) -> Error {
+        let is_ours = |found: &Manifest| found.origin == self.origin;
+        match (Manifest::read(live), error) {
+            (Ok(found), error) if !found.as_ref().is_some_and(is_ours) => {
+                if !matches!(error, Error::DurabilityUnknown { .. }) {
+                    remove_segment(segment);
+                }
+                error
+            }
+            (_, Error::Io { path, source, .. }) => Error::DurabilityUnknown { path, source },
+            (_, error) => error,
+        }
+    }
+
+    /// Whoever removes LOCK by hand lets a second writer in, and other programs know no LOCK; neither
+    /// must be overwritten unnoticed.
     fn check_unchanged(&self) -> Result<()> {
-        let found = match Manifest::read(&self.dir.join(MANIFEST)) {
-            Err(Error::Corrupt { .. } | Error::UnsupportedVersion { .. }) => None,
-            other => other?.map(|manifest| manifest.origin),
+        let path = self.dir.join(MANIFEST);
+        let is_same = match (&self.previous, Manifest::read(&path)) {
+            (Previous::Database(old), Ok(Some(found))) => old.origin == found.origin,
+            (Previous::Nothing | Previous::RingDb03, found) => match found? {
+                None => true,
+                Some(_) => return Err(Error::AlreadyExists { path }),
+            },
+            (
+                Previous::Unreadable,
+                Err(Error::Corrupt { .. } | Error::UnsupportedVersion { .. }),
+            ) => true,
+            (_, found) => {
+                found?;
+                false
+            }
         };
-        let expected = match &self.previous {
-            Previous::Database(manifest) => Some(manifest.origin),
-            _ => None,
-        };
-        if found == expected {
+        if is_same {
             return Ok(());
         }
         Err(Error::Locked {
@@ -219,105 +248,4 @@ fn private_dir(dir: &Path) -> Result<TempDir> {
         .rand_bytes(STAGING_RANDOM)
         .tempdir_in(dir);
     made.map_err(Error::io("create a directory in", dir))
-}
-
-/// Directories and a LOCK that were made for a database that may not come; removed when dropped,
-/// unless it came.
-#[derive(Debug, Default)]
-struct Made {
-    /// LOCK first, then directories, innermost first.
-    paths: Vec<PathBuf>,
-}
-
-impl Made {
-    /// Makes `dir` and its ancestors, each durable in its parent before the next one is made in it.
-    fn make_dir(&mut self, dir: &Path) -> Result<()> {
-        if dir.is_dir() {
-            return Ok(());
-        }
-        let above = parent(dir);
-        if above != dir {
-            self.make_dir(above)?;
-        }
-        match fs::create_dir(dir) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-            Err(error) => Err(Error::io("create", dir)(error)),
-            Ok(()) => {
-                self.paths.insert(0, dir.to_path_buf());
-                sync_dir(above)
-            }
-        }
-    }
-
-    /// Takes LOCK, writes this process into it for the error text of others, and returns its holder.
-    fn take_lock(&mut self, dir: &Path) -> Result<File> {
-        let path = dir.join(LOCK);
-        loop {
-            let is_new = fs::symlink_metadata(&path).is_err();
-            let mut file = platform::open_lock(&path).map_err(Error::io("open", &path))?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    let (path, pid) = (dir.to_path_buf(), holder(&mut file).unwrap_or(None));
-                    return Err(Error::Locked { path, pid });
-                }
-                Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path)(error)),
-            }
-            // The file may have been removed by its last holder between the open and the lock.
-            if !platform::is_at(&file, &path).map_err(Error::io("open", &path))? {
-                continue;
-            }
-            if holder(&mut file)
-                .map_err(Error::io("read", &path))?
-                .is_none()
-            {
-                let bytes = file.metadata().map_err(Error::io("read", &path))?.len();
-                if bytes > 0 {
-                    return Err(Error::AlreadyExists { path });
-                }
-            }
-            if is_new {
-                self.paths.insert(0, path.clone());
-            }
-            let since = std::time::SystemTime::UNIX_EPOCH
-                .elapsed()
-                .map_or(0, |time| time.as_secs());
-            let text = format!("{} {since}\n", std::process::id());
-            let written = file.set_len(0).and_then(|()| file.rewind());
-            let written = written.and_then(|()| file.write_all(text.as_bytes()));
-            written.map_err(Error::io("write", &path))?;
-            return Ok(file);
-        }
-    }
-
-    fn keep(&mut self) {
-        self.paths.clear();
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        for path in &self.paths {
-            // What somebody put into a directory meanwhile keeps it, and those above it.
-            let removed = match path.ends_with(LOCK) {
-                true => fs::remove_file(path),
-                false => fs::remove_dir(path),
-            };
-            if removed.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// The process in a LOCK file; `None` if the text is not one that a writer leaves there.
-fn holder(file: &mut File) -> std::io::Result<Option<u32>> {
-    let mut text = Vec::new();
-    file.rewind()?;
-    file.take(64).read_to_end(&mut text)?;
-    let text = String::from_utf8_lossy(&text);
-    let mut words = text.split_whitespace();
-    let (pid, since, rest) = (words.next(), words.next(), words.next());
-    let is_ours = rest.is_none() && since.is_some_and(|since| since.parse::<u64>().is_ok());
-    Ok(pid.and_then(|pid| pid.parse().ok()).filter(|_| is_ours))
 }

@@ -142,15 +142,18 @@ impl<T: DeserializeOwned> PayloadStoreBuilder<T> {
         let staged_offsets = stage(offsets, as_bytes(&self.offsets), |file| {
             file.finish(Kind::Offsets, 0, origin, count + 1)
         })?;
+        // Opened before the names are given: what is published has been seen to be whole.
+        let store = PayloadStore::load(&staged_payloads, &staged_offsets)?;
         publish_staged(staged_payloads, payloads)?;
         if let Err(error) = publish_staged(staged_offsets, offsets) {
-            if !matches!(error, Error::DurabilityUnknown { .. }) {
-                // Alone it is of no use and would be in the way of another try.
+            // Alone it is of no use and would be in the way of another try. But the system may report
+            // an error for a rename that took place.
+            if PayloadStore::<T>::load(payloads, offsets).is_err() {
                 let _ = std::fs::remove_file(payloads);
             }
             return Err(error);
         }
-        PayloadStore::load(payloads, offsets)
+        Ok(store)
     }
 }
 

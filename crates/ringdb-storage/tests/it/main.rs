@@ -6,3 +6,4 @@ mod full_disk;
 mod payloads;
 mod segments;
 mod support;
+mod writers;

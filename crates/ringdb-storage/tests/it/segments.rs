@@ -1,19 +1,11 @@
 //! Segments: rows and payloads together, and the directory they are committed to.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ringdb_storage::{Error, PayloadCodec, Segment, SegmentWriter};
 
-use crate::support::{assert_holds, entry, sign, write};
-
-fn names(dir: &Path) -> Vec<String> {
-    let name =
-        |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
-    let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(name).collect();
-    names.sort();
-    names
-}
+use crate::support::{assert_holds, entry, names, sign, write};
 
 #[test]
 fn a_segment_is_the_same_in_memory_built_and_opened() {
@@ -204,35 +196,6 @@ fn a_directory_of_ring_db_counts_as_a_database() {
     );
 }
 
-#[test]
-fn a_writer_that_is_dropped_changes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), false, 3).unwrap();
-    let before = names(dir.path());
-    let mut writer =
-        SegmentWriter::in_directory(dir.path(), true, 2, PayloadCodec::Bincode).unwrap();
-    writer.push(&[1.0, 2.0], 7_u8).unwrap();
-    assert_ne!(
-        names(dir.path()),
-        before,
-        "the staging directory is there while it works"
-    );
-    drop(writer);
-    assert_eq!(names(dir.path()), before);
-    assert_holds(&Segment::open(dir.path()).unwrap(), 3);
-
-    // What it made is gone again: the LOCK, the directory, its ancestors.
-    let new = dir.path().join("a/b");
-    let writer = SegmentWriter::<()>::in_directory(&new, false, 2, PayloadCodec::Bincode).unwrap();
-    assert!(new.join("LOCK").exists());
-    drop(writer);
-    assert_eq!(names(dir.path()), before);
-    fs::create_dir(dir.path().join("empty")).unwrap();
-    let empty = dir.path().join("empty");
-    drop(SegmentWriter::<()>::in_directory(&empty, false, 2, PayloadCodec::Bincode).unwrap());
-    assert_eq!(names(&empty), [""; 0]);
-}
-
 /// Serialises without its content, as untagged enums do: nothing that bincode can read back.
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
@@ -260,121 +223,13 @@ fn a_payload_that_could_not_come_back_is_refused_when_it_is_checked() {
 }
 
 #[test]
-fn a_second_writer_is_told_who_has_the_lock() {
+fn a_directory_may_be_called_lock() {
     let dir = tempfile::tempdir().unwrap();
-    let first =
-        SegmentWriter::<()>::in_directory(dir.path(), false, 1, PayloadCodec::Bincode).unwrap();
-    let error = write(dir.path(), true, 1).unwrap_err();
-    let process = std::process::id();
-    assert!(
-        matches!(error, Error::Locked { pid: Some(pid), .. } if pid == process),
-        "{error}"
-    );
-    assert!(
-        error
-            .to_string()
-            .ends_with(&format!("locked by another writer (process {process})"))
-    );
-    drop(first);
-    write(dir.path(), true, 1).unwrap();
-}
-
-#[test]
-fn a_writer_that_got_in_past_a_removed_lock_is_noticed() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), false, 1).unwrap();
-    let mut slow = SegmentWriter::in_directory(dir.path(), true, 3, PayloadCodec::Bincode).unwrap();
-    slow.push(&[0.0; 3], String::new()).unwrap();
-    fs::remove_file(dir.path().join("LOCK")).unwrap();
-    // Hidden, or the second writer would take it for a dead one's and remove it.
-    let is_staging = |name: &&String| name.starts_with(".ringdb-staging-");
-    let staging = dir
-        .path()
-        .join(names(dir.path()).iter().find(is_staging).unwrap());
-    let hidden = dir.path().join("hidden");
-    fs::rename(&staging, &hidden).unwrap();
-    write(dir.path(), true, 4).unwrap();
-    fs::rename(&hidden, &staging).unwrap();
-    let error = slow.finish().unwrap_err();
-    assert!(matches!(error, Error::Locked { pid: None, .. }), "{error}");
-    assert_holds(&Segment::open(dir.path()).unwrap(), 4);
-}
-
-/// A copy of the live segment under another number, without the files of `left_out`.
-fn copy_segment(db: &Path, from: &str, to: &str, left_out: &[&str]) {
-    fs::create_dir(db.join(to)).unwrap();
-    for name in names(&db.join(from)) {
-        if !left_out.contains(&name.as_str()) {
-            fs::copy(db.join(from).join(&name), db.join(to).join(&name)).unwrap();
-        }
-    }
-}
-
-#[test]
-fn leftovers_of_dead_writers_are_collected() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), false, 3).unwrap();
-    // Killed while staging; between the two renames; while it removed what it replaced.
-    let staging = dir.path().join(".ringdb-staging-a1b2c3");
-    fs::create_dir_all(staging.join("segment")).unwrap();
-    fs::write(staging.join("segment/vectors.bin"), "half").unwrap();
-    fs::write(staging.join("MANIFEST"), "half").unwrap();
-    copy_segment(dir.path(), "segment-000001", "segment-000002", &[]);
-    copy_segment(
-        dir.path(),
-        "segment-000001",
-        "segment-000009",
-        &["offsets.bin"],
-    );
-    assert_holds(&Segment::open(dir.path()).unwrap(), 3);
-    write(dir.path(), true, 4).unwrap();
-    assert_eq!(names(dir.path()), ["LOCK", "MANIFEST", "segment-000002"]);
-}
-
-#[test]
-fn what_may_be_all_that_is_left_of_a_database_is_not_a_leftover() {
-    let dir = tempfile::tempdir().unwrap();
-    let manifest = dir.path().join("MANIFEST");
-    write(dir.path(), false, 3).unwrap();
-    let lost = fs::read(&manifest).unwrap();
-    fs::remove_file(&manifest).unwrap();
-    let writer =
-        SegmentWriter::<()>::in_directory(dir.path(), false, 1, PayloadCodec::Bincode).unwrap();
-    drop(writer);
-    write(dir.path(), false, 4).unwrap();
-    write(dir.path(), true, 5).unwrap();
-    assert_holds(&Segment::open(dir.path()).unwrap(), 5);
-    fs::write(&manifest, lost).unwrap();
-    assert_holds(&Segment::open(dir.path()).unwrap(), 3);
-}
-
-#[test]
-fn foreign_files_in_a_segment_survive_its_replacement() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), false, 3).unwrap();
-    fs::write(dir.path().join("segment-000001/notes.txt"), "mine").unwrap();
-    write(dir.path(), true, 4).unwrap();
-    assert_eq!(names(&dir.path().join("segment-000001")), ["notes.txt"]);
-}
-
-#[test]
-fn files_that_only_have_our_names_are_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    for name in ["MANIFEST", "LOCK"] {
-        let path = dir.path().join(name);
-        fs::write(&path, "include README.md").unwrap();
-        for replace in [false, true] {
-            let error = write(dir.path(), replace, 1).unwrap_err();
-            assert!(error.to_string().contains(name), "{error}");
-            assert_eq!(fs::read(&path).unwrap(), b"include README.md");
-            assert_eq!(names(dir.path()), [name]);
-        }
-        fs::remove_file(&path).unwrap();
-        fs::create_dir(&path).unwrap();
-        assert!(write(dir.path(), true, 1).is_err());
-        assert_eq!(names(dir.path()), [name]);
-        fs::remove_dir(&path).unwrap();
-    }
+    let db = dir.path().join("LOCK");
+    drop(SegmentWriter::<()>::in_directory(&db, false, 1, PayloadCodec::Bincode).unwrap());
+    assert!(!db.exists());
+    write(&db, false, 2).unwrap();
+    assert_holds(&Segment::open(&db).unwrap(), 2);
 }
 
 #[test]
@@ -438,23 +293,6 @@ fn an_empty_path_is_no_directory() {
 }
 
 #[test]
-fn a_database_with_a_damaged_manifest_is_kept_until_its_successor_is_there() {
-    let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), false, 3).unwrap();
-    let good = fs::read(dir.path().join("MANIFEST")).unwrap();
-    fs::write(dir.path().join("MANIFEST"), &good[..50]).unwrap();
-    assert!(matches!(
-        write(dir.path(), false, 1),
-        Err(Error::Corrupt { .. })
-    ));
-    let writer =
-        SegmentWriter::<()>::in_directory(dir.path(), true, 1, PayloadCodec::Bincode).unwrap();
-    drop(writer);
-    fs::write(dir.path().join("MANIFEST"), good).unwrap();
-    assert_holds(&Segment::open(dir.path()).unwrap(), 3);
-}
-
-#[test]
 fn what_is_no_database_is_said_to_be_none() {
     let dir = tempfile::tempdir().unwrap();
     let error = Segment::<()>::open(dir.path()).unwrap_err();
@@ -493,45 +331,4 @@ fn readers_see_the_old_database_or_the_new_while_a_writer_replaces_it() {
         }
     });
     assert_holds(&Segment::open(dir.path()).unwrap(), 59);
-}
-
-#[cfg(unix)]
-#[test]
-fn staging_is_private_and_published_files_have_ordinary_modes() {
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("probe")).unwrap();
-    fs::write(dir.path().join("probe/file"), "").unwrap();
-    let ordinary = (
-        mode(dir.path().join("probe")),
-        mode(dir.path().join("probe/file")),
-    );
-
-    let db = dir.path().join("db");
-    let writer = SegmentWriter::<()>::in_directory(&db, false, 1, PayloadCodec::Bincode).unwrap();
-    let staging = names(&db)
-        .into_iter()
-        .find(|name| name.starts_with(".ringdb-staging-"))
-        .unwrap();
-    assert_eq!(mode(db.join(staging)), 0o700);
-    writer.finish().unwrap();
-    assert_eq!(mode(db.join("segment-000001")), ordinary.0);
-    for file in [
-        "MANIFEST",
-        "segment-000001/vectors.bin",
-        "segment-000001/offsets.bin",
-    ] {
-        assert_eq!(mode(db.join(file)), ordinary.1, "{file}");
-    }
-
-    // A LOCK that is a link would have its target overwritten.
-    let linked = dir.path().join("linked");
-    fs::create_dir(&linked).unwrap();
-    let target = dir.path().join("target");
-    fs::write(&target, "mine").unwrap();
-    symlink(&target, linked.join("LOCK")).unwrap();
-    let error = write(&linked, false, 1).unwrap_err();
-    assert!(error.to_string().contains("cannot open"), "{error}");
-    assert_eq!(fs::read(&target).unwrap(), b"mine");
 }

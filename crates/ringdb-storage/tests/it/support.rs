@@ -79,3 +79,12 @@ pub(crate) fn skip(test: &str, need: &str, reason: &str) {
         writeln!(file, "{test}: needs {need}: {reason}").unwrap();
     }
 }
+
+/// The names in `dir`, sorted.
+pub(crate) fn names(dir: &Path) -> Vec<String> {
+    let name =
+        |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+    let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(name).collect();
+    names.sort();
+    names
+}
