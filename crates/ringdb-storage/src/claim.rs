@@ -38,6 +38,13 @@ impl Claim {
         }
         match fs::create_dir(dir) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+            // Gone again already: begin anew, as when it is gone a moment later.
+            Err(error)
+                if error.kind() == ErrorKind::AlreadyExists
+                    && fs::symlink_metadata(dir).is_err() =>
+            {
+                Err(Error::io("create", dir)(ErrorKind::NotFound.into()))
+            }
             Err(error) => Err(Error::io("create", dir)(error)),
             Ok(()) => {
                 self.dirs.retain(|made| made != dir);
