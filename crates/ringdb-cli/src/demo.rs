@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::npy::Npy;
+use crate::query::{hits, sort_by_distance};
 use crate::text::{distance, grouped, time};
 
 const VECTORS: &[u8] = include_bytes!("../demo/words-384-f16.npy");
@@ -134,17 +135,17 @@ fn show(
     found: SearchResult,
     took: Duration,
 ) -> Result<(), Error> {
-    let total = found.ids.len();
-    let distances = found.distances.unwrap_or_default();
-    let mut hits: Vec<(f64, u32)> = distances.into_iter().zip(found.ids).collect();
-    hits.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let mut hits = hits(found);
+    sort_by_distance(&mut hits);
+    let total = hits.len();
     hits.truncate(SHOWN);
 
     let took = time(took);
     writeln!(out, "{asked}: {total} hits in {took}\n\n    {call}\n")?;
-    for &(d, id) in &hits {
-        let payload = db.payload_bytes(id).map_err(failed)?;
-        writeln!(out, "    {}  {}", distance(d), words(payload)?.join(", "))?;
+    for hit in &hits {
+        let payload = db.payload_bytes(hit.id).map_err(failed)?;
+        let distance = distance(hit.distance);
+        writeln!(out, "    {distance}  {}", words(payload)?.join(", "))?;
     }
     if total > hits.len() {
         writeln!(out, "    ... and {} more", total - hits.len())?;

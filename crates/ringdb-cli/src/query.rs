@@ -6,7 +6,9 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use indicatif::ProgressBar;
-use ringdb::{BackendPreference, PayloadCodec, Ring, RingDb, RingDbError, SealedRingDb};
+use ringdb::{
+    BackendPreference, PayloadCodec, Ring, RingDb, RingDbError, SealedRingDb, SearchResult,
+};
 
 use crate::args::{self, Sort};
 use crate::error::Error;
@@ -89,17 +91,26 @@ fn bar(queries: usize) -> ProgressBar {
     }
 }
 
-struct Hit {
-    id: u32,
-    distance: f64,
+pub(crate) struct Hit {
+    pub(crate) id: u32,
+    pub(crate) distance: f64,
+}
+
+/// The hits of a search that asked for distances, by id.
+pub(crate) fn hits(found: SearchResult) -> Vec<Hit> {
+    let distances = found.distances.expect("the search asked for distances");
+    let hits = found.ids.into_iter().zip(distances);
+    hits.map(|(id, distance)| Hit { id, distance }).collect()
+}
+
+/// Puts the nearest first, equally near ones by id.
+pub(crate) fn sort_by_distance(hits: &mut [Hit]) {
+    hits.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
 }
 
 /// All hits, by id.
 fn find(db: &SealedRingDb, vector: &[f32], ring: Ring) -> Result<Vec<Hit>, RingDbError> {
-    let found = db.search(vector).in_ring(ring).distances().run()?;
-    let distances = found.distances.expect("the search asked for distances");
-    let hits = found.ids.into_iter().zip(distances);
-    Ok(hits.map(|(id, distance)| Hit { id, distance }).collect())
+    Ok(hits(db.search(vector).in_ring(ring).distances().run()?))
 }
 
 /// Writes the hits of one query after the other.
@@ -116,7 +127,7 @@ struct Report<'a, W> {
 impl<'a, W: Write> Report<'a, W> {
     fn show(&mut self, query: Option<usize>, mut hits: Vec<Hit>) -> Result<(), Error> {
         if self.args.sort == Sort::Distance {
-            hits.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
+            sort_by_distance(&mut hits);
         }
         let total = hits.len();
         hits.truncate(self.args.limit.unwrap_or(usize::MAX));

@@ -72,7 +72,7 @@ pub(crate) fn is_of(segment: &Path, live: &Manifest) -> bool {
 /// The uuid in the header of a file of ours.
 fn uuid_of(path: &Path) -> Option<Uuid> {
     let mut bytes = Vec::new();
-    let (file, _) = open_regular(path).ok()?;
+    let file = open_regular(path).ok()?;
     file.take(HEADER_BYTES as u64)
         .read_to_end(&mut bytes)
         .ok()?;

@@ -102,7 +102,7 @@ impl Manifest {
 
     /// Reads the manifest at `path`; `None` if there is no such file.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
-        let (file, _) = match open_regular(path) {
+        let file = match open_regular(path) {
             Err(error) if error.is_not_found() => return Ok(None),
             other => other?,
         };

@@ -38,8 +38,7 @@ impl MappedFile {
     /// # Errors
     /// [`Error::Io`] if it cannot be opened or mapped, [`Error::Corrupt`] if it is not a regular file.
     pub fn open(path: &Path) -> Result<Self> {
-        let (file, _) = open_regular(path)?;
-        Self::of(&file, path)
+        Self::of(&open_regular(path)?, path)
     }
 
     /// Maps the whole of an open file; `path` is its name in errors.

@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::platform;
 
-/// Opens `path` for reading if it is a regular file; returns its length as well.
-pub(crate) fn open_regular(path: &Path) -> Result<(File, u64)> {
+/// Opens `path` for reading if it is a regular file.
+pub(crate) fn open_regular(path: &Path) -> Result<File> {
     // Opened first and looked at through the descriptor, so that nothing can be put in between. The
     // open of a FIFO would wait for its writer without the flag.
     let file = platform::open_without_waiting(path).map_err(Error::io("open", path))?;
@@ -15,5 +15,5 @@ pub(crate) fn open_regular(path: &Path) -> Result<(File, u64)> {
     if !about.is_file() {
         return Err(Error::corrupt(path, 0, "not a regular file"));
     }
-    Ok((file, about.len()))
+    Ok(file)
 }

@@ -135,7 +135,7 @@ impl<T> SegmentWriter<T> {
     }
 
     /// Whatever can fail comes first and changes nothing; then both are appended.
-    fn append(&mut self, row: &[f32], payload: &Encoded) -> Result<()> {
+    fn append(&mut self, row: &[f32], payload: &Encoded<'_>) -> Result<()> {
         match &mut self.rows {
             Rows::Memory(memory) => {
                 let path = Path::new("memory for rows");

@@ -1,6 +1,7 @@
 //! Writing payloads: each is encoded when it is pushed and goes to a file, so that memory holds one
 //! payload and the offsets, however many there are.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -10,13 +11,13 @@ use serde::de::DeserializeOwned;
 use tempfile::TempPath;
 use uuid::Uuid;
 
-use super::codec::{PayloadCodec, decode, encode};
+use super::codec::{PayloadCodec, check_size, decode, encode};
 use super::offsets::Offsets;
 use super::store::PayloadStore;
 use crate::append::AppendFile;
 use crate::error::{Error, Result};
 use crate::header::{HEADER_BYTES, Kind, Origin};
-use crate::limits::{PAYLOAD_BYTES_MAX, ROWS_MAX};
+use crate::limits::ROWS_MAX;
 use crate::mapped::{MappedFile, as_bytes};
 use crate::platform;
 use crate::publish::{Target, parent, publish};
@@ -48,7 +49,7 @@ pub struct PayloadStoreBuilder<T> {
 }
 
 /// The bytes of a payload that is ready to be appended.
-pub(crate) struct Encoded(Vec<u8>);
+pub(crate) struct Encoded<'a>(Cow<'a, [u8]>);
 
 impl<T: Serialize> PayloadStoreBuilder<T> {
     /// An empty builder. Payloads go to a file without a name in the system's directory for temporary
@@ -73,15 +74,15 @@ impl<T: Serialize> PayloadStoreBuilder<T> {
     }
 
     /// The bytes of `payload`; nothing is written yet.
-    pub(crate) fn encode(&self, payload: &T) -> Result<Encoded> {
+    pub(crate) fn encode(&self, payload: &T) -> Result<Encoded<'static>> {
         self.codec.expect(PayloadCodec::Bincode)?;
-        self.admit(encode(payload)?)
+        self.admit(Cow::Owned(encode(payload)?))
     }
 }
 
 impl<T: Serialize + DeserializeOwned> PayloadStoreBuilder<T> {
     /// The bytes of `payload`, which have been decoded again and so can be fetched.
-    pub(crate) fn encode_checked(&self, payload: &T) -> Result<Encoded> {
+    pub(crate) fn encode_checked(&self, payload: &T) -> Result<Encoded<'static>> {
         let encoded = self.encode(payload)?;
         match decode::<T>(&encoded.0) {
             Ok(_) => Ok(encoded),
@@ -201,21 +202,23 @@ impl<T> PayloadStoreBuilder<T> {
     }
 
     /// Bytes that are stored as they are, for a codec that is not serde's.
-    pub(crate) fn raw(&self, bytes: &[u8]) -> Result<Encoded> {
+    pub(crate) fn raw<'a>(&self, bytes: &'a [u8]) -> Result<Encoded<'a>> {
         self.codec.expect(PayloadCodec::JsonText)?;
-        self.admit(bytes.to_vec())
+        self.admit(Cow::Borrowed(bytes))
     }
 
     /// Checks the limits before anything is written.
-    fn admit(&self, bytes: Vec<u8>) -> Result<Encoded> {
-        let limits = [
-            ("payload bytes", bytes.len() as u64, PAYLOAD_BYTES_MAX),
-            ("payloads", self.len() as u64 + 1, ROWS_MAX),
-        ];
-        match limits.into_iter().find(|(_, value, max)| value > max) {
-            Some((what, value, max)) => Err(Error::TooLarge { what, value, max }),
-            None => Ok(Encoded(bytes)),
+    fn admit<'a>(&self, bytes: Cow<'a, [u8]>) -> Result<Encoded<'a>> {
+        check_size(bytes.len() as u64)?;
+        let value = self.len() as u64 + 1;
+        if value > ROWS_MAX {
+            return Err(Error::TooLarge {
+                what: "payloads",
+                value,
+                max: ROWS_MAX,
+            });
         }
+        Ok(Encoded(bytes))
     }
 
     /// After `Ok`, the next [`Self::append`] cannot fail.
@@ -223,7 +226,7 @@ impl<T> PayloadStoreBuilder<T> {
         self.payloads.make_room()
     }
 
-    pub(crate) fn append(&mut self, encoded: &Encoded) {
+    pub(crate) fn append(&mut self, encoded: &Encoded<'_>) {
         self.payloads.append(&encoded.0);
         self.offsets.push(self.payloads.body_bytes());
     }

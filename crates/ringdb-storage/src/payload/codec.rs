@@ -71,7 +71,18 @@ fn options() -> impl Options {
     bincode::DefaultOptions::new()
         .with_fixint_encoding()
         .reject_trailing_bytes()
-        .with_limit(PAYLOAD_BYTES_MAX)
+}
+
+/// Fails for a payload that has more bytes than any may have.
+pub(crate) fn check_size(value: u64) -> Result<(), Error> {
+    if value <= PAYLOAD_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::TooLarge {
+        what: "payload bytes",
+        value,
+        max: PAYLOAD_BYTES_MAX,
+    })
 }
 
 /// The bytes of `value`: [`Error::Encode`] if it has none, [`Error::TooLarge`] if it has too many.
@@ -81,17 +92,14 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
         type_name,
         what: error.to_string(),
     };
-    let bytes = bincode::DefaultOptions::new()
-        .with_fixint_encoding()
-        .serialized_size(value);
-    match bytes.map_err(failed)? {
-        value if value > PAYLOAD_BYTES_MAX => Err(Error::TooLarge {
-            what: "payload bytes",
-            value,
-            max: PAYLOAD_BYTES_MAX,
-        }),
-        _ => options().serialize(value).map_err(failed),
-    }
+    // Sized once, before any memory is taken; `serialize`, or a limit, would do it again.
+    let size = options().serialized_size(value).map_err(failed)?;
+    check_size(size)?;
+    let mut bytes = Vec::with_capacity(size as usize);
+    options()
+        .serialize_into(&mut bytes, value)
+        .map_err(failed)?;
+    Ok(bytes)
 }
 
 /// The value of `bytes`, all of them, or the codec's reason why they are none of type `T`.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ringdb_storage::{Error, PayloadCodec, PayloadStore, PayloadStoreBuilder};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::support::sign;
+use crate::support::{is_child, run_in_child, sign};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Instrument {
@@ -324,20 +324,11 @@ fn an_offset_header_that_says_something_else_is_refused() {
 #[cfg(unix)]
 #[test]
 fn the_file_of_an_unpersisted_store_has_no_name() {
-    const CHILD: &str = "RINGDB_TEST_CHILD";
-    let name = "payloads::the_file_of_an_unpersisted_store_has_no_name";
-    if std::env::var_os(CHILD).is_none() {
+    if !is_child() {
         let dir = tempfile::tempdir().unwrap();
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        let child = child
-            .args(["--exact", name])
-            .env(CHILD, "1")
-            .env("TMPDIR", dir.path());
-        let output = child.output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stdout)
+        run_in_child(
+            "payloads::the_file_of_an_unpersisted_store_has_no_name",
+            |child| child.env("TMPDIR", dir.path()),
         );
         return;
     }

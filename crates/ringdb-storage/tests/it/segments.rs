@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ringdb_storage::{Error, PayloadCodec, Segment, SegmentWriter};
 
-use crate::support::{assert_holds, entry, names, sign, write};
+use crate::support::{assert_holds, entry, is_child, names, run_in_child, sign, write};
 
 #[test]
 fn a_segment_is_the_same_in_memory_built_and_opened() {
@@ -251,23 +251,14 @@ fn the_last_generation_has_no_successor() {
 /// Runs itself again in a process of its own, whose working directory it may change.
 #[test]
 fn a_relative_directory_is_the_one_it_was_when_the_writer_began() {
-    const CHILD: &str = "RINGDB_TEST_CHILD";
-    let name = "segments::a_relative_directory_is_the_one_it_was_when_the_writer_began";
-    if std::env::var_os(CHILD).is_none() {
+    if !is_child() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["a", "b/out"] {
             fs::create_dir_all(dir.path().join(name)).unwrap();
         }
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        let child = child
-            .args(["--exact", name])
-            .env(CHILD, "1")
-            .current_dir(dir.path());
-        let output = child.output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stdout)
+        run_in_child(
+            "segments::a_relative_directory_is_the_one_it_was_when_the_writer_began",
+            |child| child.current_dir(dir.path()),
         );
         assert!(Segment::<u8>::open(&dir.path().join("a/out")).is_ok());
         assert_eq!(names(&dir.path().join("b/out")), [""; 0]);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use ringdb_storage::{PayloadCodec, Result, Segment, SegmentWriter};
 
@@ -87,4 +88,23 @@ pub(crate) fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(name).collect();
     names.sort();
     names
+}
+
+const CHILD: &str = "RINGDB_TEST_CHILD";
+
+/// Whether this process was started by [`run_in_child`].
+pub(crate) fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// Runs the one test of this full name again, in a process of its own that `set_up` prepares.
+#[track_caller]
+pub(crate) fn run_in_child(test: &str, set_up: impl FnOnce(&mut Command) -> &mut Command) {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    let child = set_up(child.args(["--exact", test]).env(CHILD, "1"));
+    let output = child.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    // A name that no test has would end well, too.
+    let ran = text.contains("1 passed");
+    assert!(output.status.success() && ran, "{text}");
 }
