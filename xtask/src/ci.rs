@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::run::{self, Result, cargo};
 use crate::tally::Tally;
-use crate::{compat, tidy};
+use crate::{compat, reliability, tidy};
 
 /// Tests append `name: reason` to the file that this variable names when they cannot run here.
 const SKIPPED_VAR: &str = "RINGDB_SKIPPED";
@@ -23,6 +23,7 @@ enum Work {
     Docs(&'static str),
     Tidy,
     Compat,
+    Reliability,
 }
 
 struct Stage {
@@ -52,7 +53,7 @@ const STAGES: &[Stage] = &[
         name: "doc tests",
         quick: true,
         work: Work::Cargo(
-            "test --locked --no-fail-fast --doc -p ringdb-storage -p ringdb-index -p ringdb",
+            "test --locked --no-fail-fast --doc -p ringdb-storage -p ringdb-index -p ringdb-npy -p ringdb",
         ),
     },
     Stage {
@@ -71,7 +72,7 @@ const STAGES: &[Stage] = &[
         name: "packages",
         quick: false,
         work: Work::Cargo(
-            "package --workspace --exclude xtask --exclude ringdb-benches --exclude ringdb-fuzz-bodies \
+            "package --workspace --exclude xtask --exclude ringdb-benches --exclude ringdb-fuzz-bodies --exclude ringdb-reliability \
              --no-verify --allow-dirty --offline --locked --quiet",
         ),
     },
@@ -88,6 +89,11 @@ const STAGES: &[Stage] = &[
         work: Work::Cargo(
             "test --release --locked --no-fail-fast -p ringdb-index -p ringdb --tests -- --show-output",
         ),
+    },
+    Stage {
+        name: "reliability",
+        quick: false,
+        work: Work::Reliability,
     },
     // Outside `cargo bench` Criterion runs each bench once, which includes its assertion, and measures nothing.
     Stage {
@@ -140,6 +146,7 @@ fn perform(stage: &Stage, skipped: Option<&Path>, tally: &mut Tally) -> bool {
         Work::Docs(line) => follow(cargo(line).env("RUSTDOCFLAGS", "-D warnings")),
         Work::Tidy => tidy::task(tally),
         Work::Compat => compat::task(tally),
+        Work::Reliability => reliability::gate(follow),
     };
     if let Err(error) = &result {
         eprintln!("{}: {error}", stage.name);
@@ -325,7 +332,7 @@ mod tests {
         check_script(
             "echo \"$RINGDB_REQUIRE\"; echo 1 passed, 0 failed",
             0,
-            &["mount", "1 passed, 0 failed"],
+            &["mount,python3", "1 passed, 0 failed"],
         );
     }
 }

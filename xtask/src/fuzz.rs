@@ -10,6 +10,9 @@ use crate::run::{self, Result, cargo, root, target_dir};
 
 const SECONDS_DEFAULT: u64 = 60;
 
+/// What takes longer is a finding: an input takes milliseconds. Left alone, libfuzzer waits for twenty minutes.
+const INPUT_SECONDS_MAX: u64 = 10;
+
 /// Runs the named target, or each one, for the given time.
 pub(crate) fn task(args: &mut lexopt::Parser) -> Result<()> {
     let (mut target, mut seconds) = (None, SECONDS_DEFAULT);
@@ -58,6 +61,7 @@ fn fuzz(target: &str, seconds: u64) -> Result<()> {
         .arg(found)
         .arg(format!("corpus/{target}"));
     command.arg("--").arg(format!("-max_total_time={seconds}"));
+    command.arg(format!("-timeout={INPUT_SECONDS_MAX}"));
     run::run(command.current_dir(root().join("fuzz")))
 }
 

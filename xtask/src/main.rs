@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod compat;
 mod fuzz;
+mod reliability;
 mod run;
 mod tally;
 mod tidy;
@@ -26,6 +27,7 @@ Usage: cargo xtask TASK [ARGUMENTS]
   aarch64 [ARGUMENTS]          the index's tests for 64-bit Arm, under qemu; ARGUMENTS go to the tests
   bench [NAME] [-- ARGUMENTS]  the Criterion benches, or the one named; ARGUMENTS go to Criterion
   fuzz [TARGET] [--seconds N]  the fuzz targets, or the one named, for N seconds each (60)
+  reliability [ARGUMENTS]      the campaigns that damage databases, cut the power and fail calls; --help lists them
   help                         this text
 ";
 
@@ -61,6 +63,7 @@ fn dispatch() -> Result<ExitCode> {
         Some("aarch64") => aarch64::task(&mut args)?,
         Some("bench") => bench::task(&mut args)?,
         Some("fuzz") => fuzz::task(&mut args)?,
+        Some("reliability") => reliability::task(&mut args)?,
         Some("help" | "--help" | "-h") => print!("{USAGE}"),
         _ => {
             eprint!("{USAGE}");

@@ -41,6 +41,43 @@ pub(crate) enum Command {
         /// The directory of the database
         db: PathBuf,
     },
+    /// Reads all of a database and names everything that is damaged
+    #[command(after_help = VERIFY_EXIT_CODES)]
+    Verify {
+        /// The directory of the database
+        db: PathBuf,
+    },
+    /// Makes a new database of what is whole in a damaged one
+    #[command(after_help = SALVAGE_HELP)]
+    Salvage(Salvage),
+}
+
+const VERIFY_EXIT_CODES: &str = "\
+Exit codes:
+  0  the database is whole
+  1  it is damaged, or could not be looked at; a message on standard error says which
+  2  wrong usage";
+
+const SALVAGE_HELP: &str = "\
+The file salvaged.csv in OUT tells of each vector of the old database, in order:
+  old id,new id,reason
+Without a new id it was left out for this reason; with both, it was kept without its payload.
+
+Exit codes:
+  0  done, whatever was lost, and when the reader of the output went away
+  1  failed, with a message on standard error; OUT is as it was
+  2  wrong usage";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Salvage {
+    /// The directory of the damaged database; it is not changed
+    pub(crate) db: PathBuf,
+    /// The directory that becomes the new database; made if needed
+    pub(crate) out: PathBuf,
+    /// Keeps vectors whose payload alone is lost, with a payload of no bytes, or of zeros if all have the
+    /// same length
+    #[arg(long)]
+    pub(crate) keep_vectors: bool,
 }
 
 #[derive(Debug, clap::Args)]

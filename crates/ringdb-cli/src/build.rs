@@ -8,16 +8,17 @@ use std::path::Path;
 
 use indicatif::ProgressBar;
 use ringdb::{BuildOptions, PayloadCodec, RingDb, RingDbError};
+use ringdb_npy::Npy;
 
 use crate::args;
 use crate::error::Error;
 use crate::lines::Lines;
-use crate::npy::{self, Npy};
+use crate::npy;
 use crate::text::grouped;
 
 pub(crate) fn run(args: &args::Build, out: &mut impl Write) -> Result<(), Error> {
     let file = npy::open(&args.vectors)?;
-    let vectors = Npy::parse(&args.vectors, file.bytes())?;
+    let vectors = npy::parse(&args.vectors, file.bytes())?;
     let lines = args.payloads.as_deref().map(Lines::open).transpose()?;
     let codec = match lines {
         Some(_) => PayloadCodec::JsonText,

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use ringdb::{
     BackendPreference, BuildOptions, PayloadCodec, RingDb, RingDbError, SealedRingDb, SearchResult,
 };
+use ringdb_npy::Npy;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::npy::Npy;
+use crate::npy;
 use crate::query::{hits, sort_by_distance};
 use crate::text::{distance, grouped, time};
 
@@ -36,7 +37,7 @@ macro_rules! call {
 }
 
 pub(crate) fn run(out: &mut impl Write) -> Result<(), Error> {
-    let vectors = Npy::parse(Path::new("words-384-f16.npy"), VECTORS)?;
+    let vectors = npy::parse(Path::new("words-384-f16.npy"), VECTORS)?;
     let lines: Vec<&str> = LINES.lines().collect();
     let (count, dims) = (grouped(vectors.len() as u64), vectors.dims());
     writeln!(out, "Which words are how far from \"{WORD}\"?\n")?;

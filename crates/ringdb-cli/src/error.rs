@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use ringdb::RingDbError;
 
-use crate::npy::NpyError;
-
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("cannot write the output")]
@@ -25,8 +23,9 @@ pub(crate) enum Error {
     #[error(transparent)]
     Map(ringdb::StorageError),
 
-    #[error("cannot use {}", path.display())]
-    Npy { path: PathBuf, source: NpyError },
+    /// A file that holds no array of vectors.
+    #[error("cannot use {}: {what}", path.display())]
+    Npy { path: PathBuf, what: String },
 
     /// A row of a file that the library refuses.
     #[error("{} row {row}", path.display())]
@@ -85,6 +84,15 @@ pub(crate) enum Error {
 
     #[error("cannot query {}", path.display())]
     Query { path: PathBuf, source: RingDbError },
+
+    #[error("{} is damaged: {findings}", path.display())]
+    Damaged { path: PathBuf, findings: String },
+
+    #[error("cannot verify {}", path.display())]
+    Verify { path: PathBuf, source: RingDbError },
+
+    #[error("cannot salvage {}", path.display())]
+    Salvage { path: PathBuf, source: RingDbError },
 
     /// Not every program that writes JSON payloads checks them as this one does.
     #[error("the payload of {id} in {} is not JSON: {what}", path.display())]

@@ -10,7 +10,7 @@ use ringdb::{PayloadCodec, SealedRingDb};
 
 use crate::error::Error;
 use crate::query::open;
-use crate::text::grouped;
+use crate::text::{grouped, one_line};
 
 pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
     let db = open(dir)?;
@@ -25,18 +25,27 @@ pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
     let width = total.len();
     writeln!(out, "bytes on disk")?;
     for (file, bytes) in files.iter().zip(bytes) {
-        writeln!(out, "  {bytes:>width$}  {}", file.name.display())?;
+        let name = file.name.display().to_string();
+        let name = one_line(name.as_bytes(), None);
+        writeln!(out, "  {bytes:>width$}  {name}")?;
     }
     writeln!(out, "  {total:>width$}  in all")?;
     Ok(())
 }
 
-/// How the payloads are stored, or `none` if no vector has one. Without a vector nothing tells.
-fn payloads(dir: &Path, db: &SealedRingDb) -> Result<&'static str, Error> {
-    let codec = db.payload_codec();
+/// How the payloads are stored and, where that is known, as what type, or `none` if no vector has one.
+/// Without a type and a vector nothing tells.
+fn payloads(dir: &Path, db: &SealedRingDb) -> Result<String, Error> {
+    let (codec, payload_type) = (db.payload_codec(), db.payload_type());
+    match payload_type {
+        "()" => return Ok("none".into()),
+        "" => {}
+        // Any text, as whoever wrote the database liked.
+        name => return Ok(format!("{codec}, {}", one_line(name.as_bytes(), None))),
+    }
     // A JSON payload without bytes is a damaged one, not none.
     if db.is_empty() || codec == PayloadCodec::JsonText {
-        return Ok(codec.name());
+        return Ok(codec.to_string());
     }
     for id in (0..).take(db.len()) {
         let bytes = db.payload_bytes(id).map_err(|source| Error::Query {
@@ -44,10 +53,10 @@ fn payloads(dir: &Path, db: &SealedRingDb) -> Result<&'static str, Error> {
             source,
         })?;
         if !bytes.is_empty() {
-            return Ok(codec.name());
+            return Ok(codec.to_string());
         }
     }
-    Ok("none")
+    Ok("none".into())
 }
 
 struct FileSize {

@@ -1,5 +1,6 @@
-//! The program `ringdb`: builds databases of vectors from files, asks them for rings, and shows what a
-//! ring is. It parses, reads, formats and reports; every answer is the library's.
+//! The program `ringdb`: builds databases of vectors from files, asks them for rings, finds and salvages
+//! damaged ones, and shows what a ring is. It parses, reads, formats and reports; every answer is the
+//! library's.
 //!
 //! Invariant: all output goes through one locked, buffered writer, and whoever closes it early, such as
 //! `head`, ends the program without a word.
@@ -13,6 +14,8 @@ mod lines;
 mod build;
 mod query;
 mod info;
+mod verify;
+mod salvage;
 mod demo;
 
 use std::io::{self, BufWriter, Write};
@@ -34,7 +37,8 @@ fn main() -> ExitCode {
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to hear that standard error cannot be written either.
-            let _ = writeln!(io::stderr(), "ringdb: {}", error.with_causes());
+            let text = text::one_line(error.with_causes().as_bytes(), None);
+            let _ = writeln!(io::stderr(), "ringdb: {text}");
             ExitCode::FAILURE
         }
     }
@@ -46,5 +50,7 @@ fn run(command: &Command, out: &mut impl Write) -> Result<(), Error> {
         Command::Build(args) => build::run(args, out),
         Command::Query(args) => query::run(args, out),
         Command::Info { db } => info::run(db, out),
+        Command::Verify { db } => verify::run(db, out),
+        Command::Salvage(args) => salvage::run(args, out),
     }
 }

@@ -6,14 +6,12 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use indicatif::ProgressBar;
-use ringdb::{
-    BackendPreference, PayloadCodec, Ring, RingDb, RingDbError, SealedRingDb, SearchResult,
-};
+use ringdb::{OpenOptions, PayloadCodec, Ring, RingDbError, SealedRingDb, SearchResult};
 
 use crate::args::{self, Sort};
 use crate::error::Error;
 use crate::lines::check_json;
-use crate::npy::{self, Npy};
+use crate::npy;
 use crate::text::{self, grouped, one_line};
 
 pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error> {
@@ -46,7 +44,7 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
     }
     if let Some(path) = &args.from.vectors {
         let file = npy::open(path)?;
-        let vectors = Npy::parse(path, file.bytes())?;
+        let vectors = npy::parse(path, file.bytes())?;
         // A file of other vectors is a mistake also where there is none to fail.
         if vectors.dims() != db.dims() {
             return Err(Error::Dims {
@@ -56,7 +54,7 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
                 dims: db.dims(),
             });
         }
-        if vectors.len() == 0 && !args.json {
+        if vectors.is_empty() && !args.json {
             writeln!(report.out, "0 queries")?;
         }
         let bar = bar(vectors.len());
@@ -75,12 +73,15 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
 
 /// Opens and checks a database. Payloads are read as bytes, so their type does not matter.
 pub(crate) fn open(dir: &Path) -> Result<SealedRingDb, Error> {
-    RingDb::load(dir, BackendPreference::Cpu).map_err(|error| {
-        Error::library(error, |source| Error::Open {
-            path: dir.into(),
-            source,
+    OpenOptions::new()
+        .any_type(true)
+        .open(dir)
+        .map_err(|error| {
+            Error::library(error, |source| Error::Open {
+                path: dir.into(),
+                source,
+            })
         })
-    })
 }
 
 /// A bar on the terminal that also shows the hits would be in their way.

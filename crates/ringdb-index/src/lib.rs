@@ -57,4 +57,4 @@ pub use error::{Error, Result};
 pub use kernel::Kernel;
 pub use ring::Ring;
 pub use rows::{DIMS_MAX, ROWS_MAX, Rows, check_finite};
-pub use search::{distances, ring_ids};
+pub use search::{distances, ring_ids, ring_ids_after};

@@ -5,6 +5,8 @@
 //! happen before the first row is read. This file runs in the rayon pool that it is called in, or
 //! the global one; it owns no pool.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::distance::check_environment;
@@ -33,22 +35,33 @@ const SPAN_COORDINATES: usize = 256 * 1024;
 /// has a coordinate that is not finite; [`Error::FloatEnvironment`] if [`check_environment`] fails on
 /// a thread that computes.
 pub fn ring_ids(rows: Rows<'_>, query: &[f32], ring: &Ring, kernel: Kernel) -> Result<Vec<u32>> {
+    ring_ids_after(rows, query, ring, kernel, |_| Ok(()))
+}
+
+/// As [`ring_ids`], for rows that have to be made sure of first: `before` is called with the ids of
+/// each span of rows, on the thread that is about to read them. An error of its ends the search.
+///
+/// # Errors
+/// Those of [`ring_ids`] and of `before`.
+pub fn ring_ids_after<E: From<Error> + Send>(
+    rows: Rows<'_>,
+    query: &[f32],
+    ring: &Ring,
+    kernel: Kernel,
+    before: impl Fn(Range<usize>) -> std::result::Result<(), E> + Sync,
+) -> std::result::Result<Vec<u32>, E> {
     let query = prepare(rows, query)?;
     let span_rows = (SPAN_COORDINATES / rows.dims()).max(1);
     let scan = |first: usize| {
-        scan_span(
-            rows,
-            first..rows.len().min(first + span_rows),
-            &query,
-            ring,
-            kernel,
-        )
+        let span = first..rows.len().min(first + span_rows);
+        before(span.clone())?;
+        Ok(scan_span(rows, span, &query, ring, kernel)?)
     };
     if rows.len() <= span_rows {
         return scan(0);
     }
     let n_spans = rows.len().div_ceil(span_rows);
-    let spans: Result<Vec<Vec<u32>>> = (0..n_spans)
+    let spans: std::result::Result<Vec<Vec<u32>>, E> = (0..n_spans)
         .into_par_iter()
         .map(|span| scan(span * span_rows))
         .collect();
@@ -94,7 +107,7 @@ fn prepare(rows: Rows<'_>, query: &[f32]) -> Result<Prepared> {
 /// pool may have been set up differently from the caller.
 pub(crate) fn scan_span(
     rows: Rows<'_>,
-    span: std::ops::Range<usize>,
+    span: Range<usize>,
     query: &Prepared,
     ring: &Ring,
     kernel: Kernel,

@@ -4,12 +4,12 @@
 //! called again without loss: what is not known to be written stays in the buffer. So a row and its
 //! payload, which live in two files, are both appended or neither.
 
-use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use crate::disk::{Disk, DiskFile, write_all_at};
 use crate::error::{Error, Result};
-use crate::header::{HEADER_BYTES, Header, Kind, Origin};
+use crate::footer::{self, BLOCK_BYTES};
+use crate::header::{HEADER_BYTES, Header};
 
 /// Flushed when this many bytes have gathered: large enough that the calls do not show in a profile.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -17,52 +17,54 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// A file being written: room for a header, then a body that grows.
 #[derive(Debug)]
 pub(crate) struct AppendFile {
-    file: File,
+    file: Box<dyn DiskFile>,
     path: PathBuf,
-    /// Appended but not yet in the file.
+    /// Appended but not yet in the file. Begins at the border of a block.
     pending: Vec<u8>,
-    /// Bytes of the body that are in the file.
+    /// Bytes of the body that are in the file: whole blocks.
     flushed_bytes: u64,
-    body_crc: crc32fast::Hasher,
+    /// The checksums of those blocks: 4 bytes for 64 KiB.
+    table: Vec<u32>,
 }
 
 impl AppendFile {
     /// Takes over an empty file; `path` is its name in errors.
-    pub(crate) fn new(file: File, path: PathBuf) -> Self {
-        let body_crc = crc32fast::Hasher::new();
+    pub(crate) fn new(file: Box<dyn DiskFile>, path: PathBuf) -> Self {
         Self {
             file,
             path,
             pending: Vec::new(),
             flushed_bytes: 0,
-            body_crc,
+            table: Vec::new(),
         }
     }
 
     /// Creates `path`, which must not exist.
-    pub(crate) fn create(path: PathBuf) -> Result<Self> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path);
-        let file = file.map_err(Error::io("create", &path))?;
+    pub(crate) fn create(disk: &dyn Disk, path: PathBuf) -> Result<Self> {
+        let file = disk.create(&path).map_err(Error::io("create", &path))?;
         Ok(Self::new(file, path))
     }
 
     /// Writes the buffer out if it is full.
     pub(crate) fn make_room(&mut self) -> Result<()> {
         if self.pending.len() < BUFFER_BYTES {
-            Ok(())
-        } else {
-            self.flush()
+            return Ok(());
         }
+        self.flush(self.pending.len() / BLOCK_BYTES * BLOCK_BYTES)
     }
 
     /// Adds `bytes` to the body, in memory.
     pub(crate) fn append(&mut self, bytes: &[u8]) {
         self.pending.extend_from_slice(bytes);
-        self.body_crc.update(bytes);
+    }
+
+    /// Adds `bytes`, any number of them, writing as they come.
+    pub(crate) fn append_all(&mut self, bytes: &[u8]) -> Result<()> {
+        for part in bytes.chunks(BUFFER_BYTES) {
+            self.make_room()?;
+            self.append(part);
+        }
+        Ok(())
     }
 
     /// The length of the body so far.
@@ -70,76 +72,53 @@ impl AppendFile {
         self.flushed_bytes + self.pending.len() as u64
     }
 
-    fn flush(&mut self) -> Result<()> {
-        // Sought each time: after a failed write the file's own position means nothing.
-        let at = SeekFrom::Start(HEADER_BYTES as u64 + self.flushed_bytes);
-        self.file
-            .seek(at)
-            .map_err(Error::io("seek in", &self.path))?;
-        self.file
-            .write_all(&self.pending)
-            .map_err(Error::io("write", &self.path))?;
-        self.flushed_bytes += self.pending.len() as u64;
-        self.pending.clear();
+    /// Writes out the first `bytes` of the buffer: whole blocks, or all of it at the end.
+    fn flush(&mut self, bytes: usize) -> Result<()> {
+        let blocks = self.pending.get(..bytes).unwrap_or_default();
+        let at = HEADER_BYTES as u64 + self.flushed_bytes;
+        write_all_at(&*self.file, blocks, at).map_err(Error::io("write", &self.path))?;
+        self.table
+            .extend(blocks.chunks(BLOCK_BYTES).map(crc32fast::hash));
+        self.pending.drain(..bytes);
+        // After a large append, which may not come again.
+        self.pending.shrink_to(2 * BUFFER_BYTES);
+        self.flushed_bytes += bytes as u64;
         Ok(())
     }
 
-    /// Adds `bytes` to the body and writes them out at once, without a copy in memory.
-    pub(crate) fn append_through(&mut self, bytes: &[u8]) -> Result<()> {
-        self.flush()?;
-        self.file
-            .write_all(bytes)
-            .map_err(Error::io("write", &self.path))?;
-        self.body_crc.update(bytes);
-        self.flushed_bytes += bytes.len() as u64;
-        Ok(())
+    /// Writes out the rest of the body and gives the file up, for a file that nobody will open by name:
+    /// it gets no header, no checksums and no sync.
+    pub(crate) fn into_body(mut self) -> Result<(Box<dyn DiskFile>, PathBuf)> {
+        self.flush(self.pending.len())?;
+        Ok((self.file, self.path))
     }
 
-    /// Writes out the rest of the body and gives the file up with the CRC of what was appended: for a
-    /// file that nobody will open by name, which gets neither header nor sync.
-    pub(crate) fn into_body(mut self) -> Result<(File, PathBuf, u32)> {
-        self.flush()?;
-        Ok((self.file, self.path, self.body_crc.finalize()))
-    }
-
-    /// Writes out the rest of the body and the header and makes both durable. Returns the CRC of the
-    /// header, which stands for the whole file.
-    pub(crate) fn finish(
-        mut self,
-        kind: Kind,
-        detail: u32,
-        origin: Origin,
-        count: u64,
-    ) -> Result<u32> {
-        self.flush()?;
-        let body_crc = std::mem::take(&mut self.body_crc).finalize();
-        let header = Header {
-            kind,
-            detail,
-            origin,
-            count,
-            body_bytes: self.flushed_bytes,
-            body_crc,
+    /// Writes out the rest of the body, the table, `note` and the footer, then the header, and makes
+    /// all durable. The header's length of the body is set here. Returns the CRC in the footer, which
+    /// stands for the whole file.
+    pub(crate) fn finish(mut self, header: Header, note: &str) -> Result<u32> {
+        self.flush(self.pending.len())?;
+        let body_bytes = self.flushed_bytes;
+        let (head, header_crc) = Header {
+            body_bytes,
+            ..header
+        }
+        .encode();
+        let (tail, crc) = footer::encode(&self.table, note, header_crc);
+        let write = |bytes: &[u8], at: u64| {
+            write_all_at(&*self.file, bytes, at).map_err(Error::io("write", &self.path))
         };
-        let (bytes, header_crc) = header.encode();
-        self.file
-            .rewind()
-            .map_err(Error::io("seek in", &self.path))?;
-        self.file
-            .write_all(&bytes)
-            .map_err(Error::io("write", &self.path))?;
-        sync(&self.file, &self.path)?;
-        Ok(header_crc)
+        write(&tail, HEADER_BYTES as u64 + body_bytes)?;
+        write(&head, 0)?;
+        sync(&*self.file, &self.path)?;
+        Ok(crc)
     }
 }
 
-/// Makes a file durable. The descriptor must not be used again after a failure: the system may have
-/// dropped the pages that it could not write, and would report success the next time.
-pub(crate) fn sync(file: &File, path: &Path) -> Result<()> {
-    file.sync_all().map_err(|source| Error::DurabilityUnknown {
-        path: path.to_path_buf(),
-        source,
-    })
+/// Makes a file durable. It must not be used again after a failure: the system may have dropped what
+/// it could not write, and would report success the next time.
+pub(crate) fn sync(file: &dyn DiskFile, path: &Path) -> Result<()> {
+    file.sync().map_err(Error::durability(path))
 }
 
 #[cfg(test)]
@@ -150,10 +129,10 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_reported_by_the_call_that_meets_it_and_loses_nothing() {
+        let disk = crate::disk::real();
         let path = PathBuf::from("/dev/full");
-        let file = File::options().write(true).open(&path).unwrap();
-        let mut full = AppendFile::new(file, path);
-        let bytes = vec![7; BUFFER_BYTES];
+        let mut full = AppendFile::new(disk.open_or_create(&path).unwrap(), path);
+        let bytes = vec![7; BUFFER_BYTES + 3];
         full.make_room().unwrap();
         full.append(&bytes);
         for _ in 0..2 {
@@ -166,15 +145,15 @@ mod tests {
         assert_eq!(full.body_bytes(), bytes.len() as u64);
 
         // The cause goes away: the same bytes arrive, all of them.
-        let spare = tempfile::NamedTempFile::new().unwrap();
-        full.file = spare.reopen().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let spare = dir.path().join("spare");
+        full.file = disk.create(&spare).unwrap();
         full.make_room().unwrap();
         full.append(b"end");
-        full.append_through(b"less").unwrap();
-        let (.., crc) = full.into_body().unwrap();
-        let written = std::fs::read(spare.path()).unwrap();
+        full.append_all(b"less").unwrap();
+        full.into_body().unwrap();
+        let written = std::fs::read(spare).unwrap();
         assert_eq!(written[HEADER_BYTES..HEADER_BYTES + bytes.len()], bytes);
         assert_eq!(&written[HEADER_BYTES + bytes.len()..], b"endless");
-        assert_eq!(crc, crc32fast::hash(&written[HEADER_BYTES..]));
     }
 }

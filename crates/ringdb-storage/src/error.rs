@@ -76,6 +76,15 @@ pub enum Error {
         asked: &'static str,
     },
 
+    /// The payloads are of another type than the one asked for, by the names of both.
+    #[error("the payloads are of type {stored}, not {asked}")]
+    TypeMismatch {
+        /// The name that is stored.
+        stored: String,
+        /// The name asked for.
+        asked: String,
+    },
+
     /// An id at or past the number of entries.
     #[error("id {id} is out of range: there are {len}")]
     IdOutOfRange {
@@ -152,6 +161,14 @@ impl Error {
     pub(crate) fn io(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {
             op,
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+
+    /// A failed sync of a path; for `map_err`.
+    pub(crate) fn durability(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::DurabilityUnknown {
             path: path.to_path_buf(),
             source,
         }

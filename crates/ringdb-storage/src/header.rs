@@ -1,6 +1,5 @@
 //! The 64 bytes at the head of every file: encode and decode side by side.
 //!
-//! The header's own CRC covers the body's, so whoever trusts a header's CRC can check the whole file.
 //! Nothing here touches a file.
 //!
 //! | bytes | field |
@@ -13,7 +12,7 @@
 //! | 32..40 | generation, u64 |
 //! | 40..48 | count, u64: rows, payloads, offsets or manifest entries |
 //! | 48..56 | bytes of the body, u64 |
-//! | 56..60 | CRC-32 of the body |
+//! | 56..60 | width, u32: bytes of each payload where all have the same, else 0 |
 //! | 60..64 | CRC-32 of bytes 0..60 |
 
 use std::path::Path;
@@ -21,24 +20,15 @@ use std::path::Path;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::layout::Kind;
 
 /// The length of a header; the body begins here.
 pub(crate) const HEADER_BYTES: usize = 64;
-/// The version written, and the only one read. Version 0 is not kept readable.
-pub(crate) const FORMAT_VERSION: u32 = 0;
+/// The version written, and the only one read. Version 0 was never kept.
+pub(crate) const FORMAT_VERSION: u32 = 1;
 
 const MAGIC: [u8; 6] = *b"RINGDB";
 const CRC_AT: usize = HEADER_BYTES - 4;
-
-/// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u16)]
-pub(crate) enum Kind {
-    Manifest = 1,
-    Vectors = 2,
-    Payloads = 3,
-    Offsets = 4,
-}
 
 /// Files that were committed together, and nothing else, share both values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +45,7 @@ pub(crate) struct Header {
     pub(crate) origin: Origin,
     pub(crate) count: u64,
     pub(crate) body_bytes: u64,
-    pub(crate) body_crc: u32,
+    pub(crate) width: u32,
 }
 
 impl Header {
@@ -70,7 +60,7 @@ impl Header {
         bytes.extend_from_slice(&self.origin.generation.to_le_bytes());
         bytes.extend_from_slice(&self.count.to_le_bytes());
         bytes.extend_from_slice(&self.body_bytes.to_le_bytes());
-        bytes.extend_from_slice(&self.body_crc.to_le_bytes());
+        bytes.extend_from_slice(&self.width.to_le_bytes());
         let crc = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
         let mut header = [0; HEADER_BYTES];
@@ -110,7 +100,7 @@ impl Header {
             },
             count: fields.u64()?,
             body_bytes: fields.u64()?,
-            body_crc: fields.u32()?,
+            width: fields.u32()?,
         };
         let (stored, computed) = (fields.u32()?, crc32fast::hash(signed));
         if stored != computed {
@@ -141,27 +131,18 @@ impl Header {
         let uuid = file.get(16..32).filter(|_| file.starts_with(&MAGIC))?;
         Uuid::from_slice(uuid).ok()
     }
+}
 
-    /// Checks the bytes behind the header: their number and their CRC.
-    pub(crate) fn check_body(&self, path: &Path, body: &[u8]) -> Result<()> {
-        if body.len() as u64 != self.body_bytes {
-            let what = format!(
-                "{} bytes behind the header, {} declared",
-                body.len(),
-                self.body_bytes
-            );
-            return Err(Error::corrupt(path, HEADER_BYTES as u64, what));
+/// Fails for the first field of the file `path`, as byte, name, value found and value expected, whose
+/// two values differ.
+pub(crate) fn expect(path: &Path, fields: &[(u64, &str, u64, u64)]) -> Result<()> {
+    for &(at, what, found, expected) in fields {
+        if found != expected {
+            let what = format!("{what} {found}, expected {expected}");
+            return Err(Error::corrupt(path, at, what));
         }
-        let computed = crc32fast::hash(body);
-        if computed != self.body_crc {
-            let what = format!(
-                "body checksum {:08x} stored, {computed:08x} computed",
-                self.body_crc
-            );
-            return Err(Error::corrupt(path, HEADER_BYTES as u64, what));
-        }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Reads little-endian fields one after another; running out of bytes is corruption, not a panic.
@@ -202,6 +183,27 @@ impl<'a> Fields<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// The same fields, for findings in a file in which they begin at byte `offset`.
+    pub(crate) fn at(self, offset: u64) -> Self {
+        Self { offset, ..self }
+    }
+
+    /// The next `len` bytes.
+    pub(crate) fn bytes(&mut self, len: usize) -> Result<&'a [u8]> {
+        let Some((field, rest)) = self.rest.split_at_checked(len) else {
+            let what = format!("a field of {len} bytes is cut off");
+            return Err(Error::corrupt(self.path, self.offset, what));
+        };
+        self.rest = rest;
+        self.offset += len as u64;
+        Ok(field)
+    }
+
+    /// The byte at which the next field begins.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Bytes not read yet.
     pub(crate) fn left(&self) -> usize {
         self.rest.len()
@@ -222,7 +224,7 @@ mod tests {
             },
             count: 1 << 33,
             body_bytes: 5,
-            body_crc: crc32fast::hash(b"ringd"),
+            width: 24,
         }
     }
 
@@ -231,7 +233,6 @@ mod tests {
         let (bytes, crc) = header().encode();
         let decoded = Header::decode(Path::new("f"), Kind::Vectors, &bytes).unwrap();
         assert_eq!(decoded, (header(), crc));
-        header().check_body(Path::new("f"), b"ringd").unwrap();
     }
 
     #[test]
@@ -265,18 +266,11 @@ mod tests {
                 error,
                 Error::UnsupportedVersion {
                     found: 9,
-                    supported: 0,
+                    supported: 1,
                     ..
                 }
             ),
             "{error}"
         );
-    }
-
-    #[test]
-    fn a_body_of_another_length_or_content_is_an_error() {
-        for body in [&b"ring"[..], b"ringdb", b"rinGd"] {
-            assert!(header().check_body(Path::new("f"), body).is_err());
-        }
     }
 }

@@ -1,5 +1,15 @@
 //! The names of files and directories, in one place.
 
+/// What a file is, by the number in its header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub(crate) enum Kind {
+    Manifest = 1,
+    Vectors = 2,
+    Payloads = 3,
+    Offsets = 4,
+}
+
 /// Names the live segment; its rename is the moment at which a database comes into being.
 pub(crate) const MANIFEST: &str = "MANIFEST";
 /// Held by a writer for as long as it lives; stays where there is a MANIFEST.
@@ -11,13 +21,19 @@ pub(crate) const PAYLOADS: &str = "payloads.bin";
 /// Where each payload of a segment begins and ends.
 pub(crate) const OFFSETS: &str = "offsets.bin";
 /// The files of a segment, in order of their names.
-pub(crate) const SEGMENT_FILES: [&str; 3] = [OFFSETS, PAYLOADS, VECTORS];
+pub(crate) const SEGMENT_FILES: [(Kind, &str); 3] = [
+    (Kind::Offsets, OFFSETS),
+    (Kind::Payloads, PAYLOADS),
+    (Kind::Vectors, VECTORS),
+];
 
 /// Followed by random characters: the private directory a writer works in. Long enough not to be a
 /// name that anybody else gives.
 pub(crate) const STAGING_PREFIX: &str = ".ringdb-staging-";
 /// How many random letters and digits follow it.
-pub(crate) const STAGING_RANDOM: usize = 6;
+pub(crate) const RANDOM_CHARS: usize = 6;
+/// Followed by as many random characters: a file of a lone payload store before it gets its name.
+pub(crate) const STAGED_PAIR_PREFIX: &str = ".ringdb-payloads-";
 /// The segment inside the staging directory, before it gets its number.
 pub(crate) const STAGED_SEGMENT: &str = "segment";
 
@@ -35,7 +51,7 @@ pub(crate) fn segment_number(name: &str) -> Option<u32> {
 /// Whether `name` is that of a staging directory.
 pub(crate) fn is_staging(name: &str) -> bool {
     name.strip_prefix(STAGING_PREFIX).is_some_and(|random| {
-        random.len() == STAGING_RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        random.len() == RANDOM_CHARS && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
     })
 }
 

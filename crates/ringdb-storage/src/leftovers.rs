@@ -4,37 +4,35 @@
 //! only directories that are empty then. A segment counts as ours if its files carry the uuid of the
 //! database that is live: one that belongs to another may be all that is left of it.
 
-use std::fs;
-use std::io::Read;
 use std::path::Path;
 
 use uuid::Uuid;
 
+use crate::contents::read_start;
+use crate::disk::{Disk, FileKind};
 use crate::error::{Error, Result};
 use crate::header::{HEADER_BYTES, Header};
 use crate::layout::{MANIFEST, SEGMENT_FILES, STAGED_SEGMENT, is_staging, segment_number};
 use crate::manifest::Manifest;
-use crate::regular::open_regular;
 
 /// Removes the leftovers in `dir`. Called under LOCK, so nobody is writing. Without a manifest no
 /// segment is touched.
-pub(crate) fn collect(dir: &Path, live: Option<&Manifest>) -> Result<()> {
-    for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
-        let entry = entry.map_err(Error::io("list", dir))?;
+pub(crate) fn collect(disk: &dyn Disk, dir: &Path, live: Option<&Manifest>) -> Result<()> {
+    for name in disk.list(dir).map_err(Error::io("list", dir))? {
+        let path = dir.join(&name);
         // Follows no links: a link is none of ours.
-        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        if !matches!(disk.kind_of_name(&path), Ok(FileKind::Dir)) {
             continue;
         }
-        let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         if is_staging(name) {
-            remove_staging(&entry.path());
+            remove_staging(disk, &path);
         }
         if let (Some(number), Some(live)) = (segment_number(name), live)
             && number != live.segment
-            && is_of(&entry.path(), live)
+            && is_of(disk, &path, live)
         {
-            remove_segment(&entry.path());
+            remove_segment(disk, &path);
         }
     }
     Ok(())
@@ -42,39 +40,35 @@ pub(crate) fn collect(dir: &Path, live: Option<&Manifest>) -> Result<()> {
 
 /// Removes the files of a segment and its directory, if nothing else is in it. What cannot be removed
 /// stays and is collected by a later writer.
-pub(crate) fn remove_segment(segment: &Path) {
-    for name in SEGMENT_FILES {
-        let _ = fs::remove_file(segment.join(name));
+pub(crate) fn remove_segment(disk: &dyn Disk, segment: &Path) {
+    for (_, name) in SEGMENT_FILES {
+        let _ = disk.remove_file(&segment.join(name));
     }
-    let _ = fs::remove_dir(segment);
+    let _ = disk.remove_dir(segment);
 }
 
-fn remove_staging(staging: &Path) {
+/// Removes what a writer makes in its private directory, and that directory.
+pub(crate) fn remove_staging(disk: &dyn Disk, staging: &Path) {
     let segment = staging.join(STAGED_SEGMENT);
     // A link here would lead out of the directory.
-    if fs::symlink_metadata(&segment).is_ok_and(|about| about.is_dir()) {
-        remove_segment(&segment);
+    if matches!(disk.kind_of_name(&segment), Ok(FileKind::Dir)) {
+        remove_segment(disk, &segment);
     }
-    let _ = fs::remove_file(staging.join(MANIFEST));
-    let _ = fs::remove_dir(staging);
+    let _ = disk.remove_file(&staging.join(MANIFEST));
+    let _ = disk.remove_dir(staging);
 }
 
 /// Whether `segment` holds files of the database of `live`, and no others under the names of ours.
-pub(crate) fn is_of(segment: &Path, live: &Manifest) -> bool {
+pub(crate) fn is_of(disk: &dyn Disk, segment: &Path, live: &Manifest) -> bool {
     let present = SEGMENT_FILES
-        .map(|name| segment.join(name))
+        .map(|(_, name)| segment.join(name))
         .into_iter()
-        .filter(|path| path.exists());
-    let mut uuids = present.map(|path| uuid_of(&path)).peekable();
+        .filter(|path| disk.kind(path).is_ok());
+    let mut uuids = present.map(|path| uuid_of(disk, &path)).peekable();
     uuids.peek().is_some() && uuids.all(|uuid| uuid == Some(live.origin.uuid))
 }
 
 /// The uuid in the header of a file of ours.
-fn uuid_of(path: &Path) -> Option<Uuid> {
-    let mut bytes = Vec::new();
-    let file = open_regular(path).ok()?;
-    file.take(HEADER_BYTES as u64)
-        .read_to_end(&mut bytes)
-        .ok()?;
-    Header::uuid(&bytes)
+fn uuid_of(disk: &dyn Disk, path: &Path) -> Option<Uuid> {
+    Header::uuid(&read_start(disk, path, HEADER_BYTES).ok()?)
 }

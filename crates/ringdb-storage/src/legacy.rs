@@ -5,40 +5,59 @@
 //! u64 each), `vectors.bin` and `norms_sq.bin` (f32), `payloads.bin` (bincode 1) and `offsets.bin`
 //! (rows + 1, u64). Lengths and offsets are all that can be checked; the norms are not needed.
 
-use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
+use crate::body::{Body, Verify};
+use crate::contents::MappedFile;
+use crate::disk::{Disk, FileKind};
 use crate::error::{Error, Result};
 use crate::header::Fields;
 use crate::layout::{OFFSETS, PAYLOADS, VECTORS};
-use crate::mapped::MappedFile;
-use crate::payload::{Offsets, PayloadCodec, PayloadStore};
+use crate::options::ReadOptions;
+use crate::payload::{Offsets, PayloadCodec, PayloadKind, PayloadStore, Records};
 use crate::vectors::{Shape, Vectors};
 
 const META: &str = "meta.bin";
 const NORMS: &str = "norms_sq.bin";
+/// All of its files. The one without which the others are nothing goes first.
+pub(crate) const FILES: [&str; 5] = [META, NORMS, VECTORS, PAYLOADS, OFFSETS];
 
 /// Whether `dir` looks like a directory of ring-db 0.3.
-pub(crate) fn is_database(dir: &Path) -> bool {
-    [META, VECTORS].iter().all(|name| dir.join(name).is_file())
+pub(crate) fn is_database(disk: &dyn Disk, dir: &Path) -> Result<bool> {
+    for name in [META, VECTORS] {
+        let path = dir.join(name);
+        match disk.kind(&path) {
+            Ok(FileKind::File) => {}
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Error::io("open", &path)(error)),
+        }
+    }
+    Ok(true)
 }
 
 /// Removes the files of such a directory, after a database of ours has taken their place. Files whose
 /// lengths do not fit each other are somebody else's under the same names, and stay.
-pub(crate) fn remove(dir: &Path) {
-    if open::<()>(dir).is_err() {
+pub(crate) fn remove(disk: &dyn Disk, dir: &Path) {
+    let options = ReadOptions::new().verify(Verify::Never);
+    if open::<()>(disk, dir, &options).is_err() {
         return;
     }
-    // The one without which the others are nothing goes first. What stays is never opened again, as
-    // there is a MANIFEST.
-    for name in [META, NORMS, VECTORS, PAYLOADS, OFFSETS] {
-        let _ = fs::remove_file(dir.join(name));
+    // What stays is never opened again, as there is a MANIFEST.
+    for name in FILES {
+        let _ = disk.remove_file(&dir.join(name));
     }
 }
 
-/// Opens such a directory.
-pub(crate) fn open<T>(dir: &Path) -> Result<(Vectors, PayloadStore<T>)> {
-    let meta = MappedFile::open(&dir.join(META))?;
+/// Opens such a directory. There are no checksums to be compared now or later.
+pub(crate) fn open<T>(
+    disk: &dyn Disk,
+    dir: &Path,
+    options: &ReadOptions,
+) -> Result<(Vectors, PayloadStore<T>)> {
+    let file = |name| MappedFile::open_on(disk, &dir.join(name), options.access);
+    let meta = file(META)?;
     let mut fields = Fields::new(meta.path(), meta.bytes());
     let (dims, rows) = (fields.u64()?, fields.u64()?);
     if fields.left() != 0 {
@@ -49,8 +68,8 @@ pub(crate) fn open<T>(dir: &Path) -> Result<(Vectors, PayloadStore<T>)> {
         return Err(Error::corrupt(meta.path(), 16, what));
     }
     let shape = Shape::check(meta.path(), (0, dims), (8, rows))?;
-    let vectors = Vectors::mapped(MappedFile::open(&dir.join(VECTORS))?, 0, shape)?;
-    let norms = MappedFile::open(&dir.join(NORMS))?;
+    let vectors = Vectors::bare(file(VECTORS)?, shape, options.row_check, options.verify)?;
+    let norms = file(NORMS)?;
     if norms.bytes().len() as u64 != 4 * rows {
         let what = format!(
             "{} bytes, {rows} rows take {}",
@@ -59,15 +78,22 @@ pub(crate) fn open<T>(dir: &Path) -> Result<(Vectors, PayloadStore<T>)> {
         );
         return Err(Error::corrupt(norms.path(), 0, what));
     }
-    let payloads = MappedFile::open(&dir.join(PAYLOADS))?;
+    let payloads = file(PAYLOADS)?;
     let payload_bytes = payloads.bytes().len() as u64;
-    let offsets = Offsets::mapped(MappedFile::open(&dir.join(OFFSETS))?, 0, payload_bytes)?;
+    let table = Body::unchecked(file(OFFSETS)?, 0);
+    let offsets = Offsets::over(table, payload_bytes, options.verify)?;
     if offsets.len() as u64 != rows {
         let what = format!("offsets of {} payloads for {rows} rows", offsets.len());
         return Err(Error::corrupt(&dir.join(OFFSETS), 0, what));
     }
+    let kind = PayloadKind {
+        codec: PayloadCodec::Bincode,
+        type_name: String::new(),
+        width: 0,
+    };
+    let body = Body::unchecked(payloads, 0);
     Ok((
         vectors,
-        PayloadStore::new(payloads, offsets, PayloadCodec::Bincode),
+        PayloadStore::new(body, offsets, Records::bare(), kind),
     ))
 }

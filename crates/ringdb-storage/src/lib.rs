@@ -31,17 +31,20 @@
 //!   LOCK                held by a writer
 //!   segment-000001/
 //!     vectors.bin       rows, row-major
-//!     payloads.bin      the bytes of each payload, one after another
+//!     payloads.bin      the bytes of each payload and their checksum, one after another
 //!     offsets.bin       where each begins: n + 1 numbers
 //! ```
 //!
 //! Every file begins with a 64-byte header that carries its kind, format version, the database's uuid
-//! and generation, counts and checksums (docs/FORMAT.md draws them). A writer works in a private
-//! directory inside `db/`; the rename of MANIFEST is the one moment at which a new database is there.
-//! Files are never changed after that. What `open` returns has been checked in full: lengths,
-//! checksums, offsets, and that the files belong together.
+//! and generation and counts, and ends with a checksum for each 64 KiB (docs/FORMAT.md draws them). A
+//! writer works in a private directory inside `db/`; the rename of MANIFEST is the one moment at which
+//! a new database is there. Files are never changed after that.
 //!
-//! **Format version 0 is not kept readable**: the first lasting version is 1.
+//! What `open` returns has been checked in full: lengths, checksums, offsets, and that the files belong
+//! together. [`ReadOptions`] can put off the checksums of blocks until they are used ([`Verify`]), and
+//! have the files copied instead of mapped ([`Access`]). A payload's own checksum is compared whenever
+//! it is fetched. [`verify`](verify()) reads all of a directory and names everything that is damaged, and
+//! [`salvage`](salvage()) makes a new database of what is provably whole.
 
 #![deny(missing_docs)]
 #![cfg_attr(
@@ -63,15 +66,23 @@ mod error;
 mod layout;
 pub mod limits;
 mod platform;
-// Bytes: headers, maps, files that grow, names that become public.
-mod header;
-mod regular;
+// What stands for a file system.
 mod mapped;
+// Public for tests that need another disk than the real one, and for them alone.
+#[doc(hidden)]
+pub mod disk;
+// Bytes: the frame of a file, reading it, files that grow, names that become public.
+mod header;
+mod footer;
+mod contents;
+mod body;
 mod append;
 mod publish;
+mod temporary;
 // What is stored.
-mod payload;
 mod vectors;
+mod options;
+mod payload;
 mod legacy;
 mod manifest;
 // How it is committed.
@@ -79,9 +90,19 @@ mod claim;
 mod leftovers;
 mod staging;
 mod segment;
+// What is left of it after damage.
+mod survey;
+mod verify;
+mod salvage;
 
+pub use body::Verify;
+pub use bytemuck::Pod;
+pub use contents::{Access, MappedFile};
 pub use error::{Error, Result};
-pub use mapped::MappedFile;
-pub use payload::{PayloadCodec, PayloadStore, PayloadStoreBuilder};
+pub use options::{PayloadType, ReadOptions};
+pub use payload::{PayloadCodec, PayloadStore, PayloadStoreBuilder, Payloads, type_name};
+pub use salvage::{Loss, Salvaged, SalvagedRow, salvage};
 pub use segment::{Segment, SegmentWriter};
-pub use vectors::Vectors;
+pub use survey::Damage;
+pub use vectors::{RowCheck, Vectors};
+pub use verify::{Report, verify};

@@ -1,8 +1,8 @@
 //! The only memory maps of the crate, and the only view of bytes as numbers.
 //!
-//! Invariant: the bytes under a [`MappedFile`] do not change while it lives, because files of a
-//! database are never modified after their commit. A program that edits or cuts such a file all the
-//! same breaks the contract, and no check made here can save it.
+//! Invariant: the bytes under a map do not change while it lives, because files of a database are never
+//! modified after their commit. A program that edits or cuts such a file all the same breaks the
+//! contract, and no check made here can save it.
 
 #![expect(
     unsafe_code,
@@ -10,86 +10,61 @@
 )]
 
 use std::fs::File;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::io;
 
 use memmap2::{Mmap, MmapMut};
 
-use crate::error::{Error, Result};
-use crate::header::{HEADER_BYTES, Header, Kind};
-use crate::regular::open_regular;
-
-/// A file, or the part of one behind its header, as a slice of bytes that the system pages in and out.
-///
-/// The file must not be modified or cut while the map lives. This is a contract that the type system
-/// does not see, as with every safe face of a memory map: a program that writes to the file all the
-/// same changes bytes under a shared borrow, and reading a page that was cut off ends the process.
-/// Deleting or renaming the file is harmless.
+/// The bytes of a whole file: mapped, or copied into memory that begins on a page boundary.
 #[derive(Debug)]
-pub struct MappedFile {
-    map: Mmap,
-    part: Range<usize>,
-    path: PathBuf,
+pub struct Bytes(Source);
+
+#[derive(Debug)]
+enum Source {
+    Map(Mmap),
+    Memory(MmapMut),
 }
 
-impl MappedFile {
-    /// Maps the whole of `path` for reading.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if it cannot be opened or mapped, [`Error::Corrupt`] if it is not a regular file.
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::of(&open_regular(path)?, path)
-    }
-
-    /// Maps the whole of an open file; `path` is its name in errors.
-    pub(crate) fn of(file: &File, path: &Path) -> Result<Self> {
+impl Bytes {
+    /// Maps the whole of an open file for reading.
+    pub(crate) fn map(file: &File) -> io::Result<Self> {
         // SAFETY: what is required is that nobody changes the file while it is mapped. For the files
         // of a database that is the commit protocol: they are never modified, new data gets a new
         // name. A spill file has no name, and its only writer gave it up before calling this. For
-        // foreign files nothing here can prove it; it is the documented contract of the type.
-        let map = unsafe { Mmap::map(file) }.map_err(Error::io("map", path))?;
-        let part = 0..map.len();
-        Ok(Self {
-            map,
-            part,
-            path: path.to_path_buf(),
-        })
+        // foreign files nothing here can prove it; it is the documented contract of `MappedFile`.
+        Ok(Self(Source::Map(unsafe { Mmap::map(file) }?)))
     }
 
-    /// The same map without its first `start` bytes.
-    pub(crate) fn behind(mut self, start: usize) -> Self {
-        self.part.start = (self.part.start + start).min(self.part.end);
-        self
+    /// Memory of `len` bytes that `fill` fills: it gets them as zeros.
+    pub(crate) fn filled(
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let mut memory = anonymous(len)?;
+        fill(memory.get_mut(..len).unwrap_or_default())?;
+        Ok(Self(Source::Memory(memory)))
     }
 
-    /// The header at the front of the map, held to the body behind it, and the header's CRC.
-    pub(crate) fn checked_header(&self, kind: Kind) -> Result<(Header, u32)> {
-        let (header, crc) = Header::decode(&self.path, kind, self.bytes())?;
-        header.check_body(
-            &self.path,
-            self.bytes().get(HEADER_BYTES..).unwrap_or_default(),
-        )?;
-        Ok((header, crc))
-    }
-
-    /// The mapped bytes.
+    /// All of them.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        // `part` is never out of bounds: it begins as the whole map and only shrinks.
-        self.map.get(self.part.clone()).unwrap_or_default()
-    }
-
-    /// The file's name when it was opened.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn as_slice(&self) -> &[u8] {
+        match &self.0 {
+            Source::Map(map) => map,
+            Source::Memory(memory) => memory,
+        }
     }
 }
 
+/// Zeros that no other process sees. Huge pages are asked for: a scan over small pages spends part of
+/// its time on address translation.
+fn anonymous(len: usize) -> io::Result<MmapMut> {
+    let map = MmapMut::map_anon(len)?;
+    // Advice: a kernel built without huge pages answers with an error, and nothing is lost.
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(memmap2::Advice::HugePage);
+    Ok(map)
+}
+
 /// Memory that grows at its end, in one allocation that begins on a page boundary.
-///
-/// It comes from the system directly, with huge pages asked for: a scan over small pages spends part
-/// of its time on address translation.
 #[derive(Debug, Default)]
 pub(crate) struct GrowingMemory {
     map: Option<MmapMut>,
@@ -101,8 +76,8 @@ impl GrowingMemory {
 
     /// Makes room for `more` bytes behind those that are there; afterwards [`Self::append`] of as many
     /// cannot fail.
-    pub(crate) fn reserve(&mut self, more: usize) -> std::io::Result<()> {
-        let out_of_memory = || std::io::Error::from(std::io::ErrorKind::OutOfMemory);
+    pub(crate) fn reserve(&mut self, more: usize) -> io::Result<()> {
+        let out_of_memory = || io::Error::from(io::ErrorKind::OutOfMemory);
         let needed = self.len.checked_add(more).ok_or_else(out_of_memory)?;
         let capacity = self.map.as_ref().map_or(0, |map| map.len());
         if needed <= capacity {
@@ -112,10 +87,7 @@ impl GrowingMemory {
         let capacity = needed
             .max(capacity.saturating_mul(2))
             .max(Self::CAPACITY_MIN);
-        let mut map = MmapMut::map_anon(capacity)?;
-        // Advice: a kernel built without huge pages answers with an error, and nothing is lost.
-        #[cfg(target_os = "linux")]
-        let _ = map.advise(memmap2::Advice::HugePage);
+        let mut map = anonymous(capacity)?;
         if let Some(target) = map.get_mut(..self.len) {
             target.copy_from_slice(self.bytes());
         }
@@ -166,24 +138,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_file_maps_to_no_bytes() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        assert_eq!(MappedFile::open(file.path()).unwrap().bytes(), b"");
-    }
-
-    #[test]
-    fn what_is_not_a_regular_file_is_refused_and_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = MappedFile::open(dir.path()).unwrap_err();
-        assert!(
-            matches!(&error, Error::Corrupt { path, .. } if path == dir.path()),
-            "{error}"
-        );
-        let error = MappedFile::open(&dir.path().join("none")).unwrap_err();
-        assert!(error.is_not_found(), "{error}");
-    }
-
-    #[test]
     fn growing_memory_keeps_its_bytes_and_its_alignment() {
         let mut memory = GrowingMemory::default();
         let mut expected = Vec::new();
@@ -200,5 +154,19 @@ mod tests {
             expected,
             "a refused reservation must lose nothing"
         );
+    }
+
+    #[test]
+    fn copied_bytes_are_whole_and_none_are_none() {
+        let copy = Bytes::filled(5, |bytes| {
+            bytes.copy_from_slice(b"ringd");
+            Ok(())
+        });
+        assert_eq!(copy.unwrap().as_slice(), b"ringd");
+        let none = Bytes::filled(0, |bytes| {
+            assert!(bytes.is_empty());
+            Ok(())
+        });
+        assert_eq!(none.unwrap().as_slice(), b"");
     }
 }

@@ -4,9 +4,9 @@
 
 #[cfg(unix)]
 mod imp {
-    use std::fs::{File, OpenOptions, Permissions};
+    use std::fs::{DirBuilder, File, OpenOptions};
     use std::io;
-    use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
     use std::path::Path;
 
     /// The directory as a file to sync, where directories can be synced.
@@ -29,14 +29,9 @@ mod imp {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(crate) use super::rename_checked as rename_no_replace;
 
-    /// The mode of a directory that only its owner may enter.
-    pub(crate) fn private_dir() -> Option<Permissions> {
-        Some(Permissions::from_mode(0o700))
-    }
-
-    /// The mode of an ordinary file, before the umask.
-    pub(crate) fn ordinary_file() -> Option<Permissions> {
-        Some(Permissions::from_mode(0o666))
+    /// Creates a directory that only its owner may enter.
+    pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(0o700).create(dir)
     }
 
     /// Opens `path` for reading; does not wait for the writer of a FIFO.
@@ -56,7 +51,7 @@ mod imp {
     }
 
     /// Opens or creates `path` for reading and writing, refusing to go through a symbolic link.
-    pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
         let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
         OpenOptions::new()
             .read(true)
@@ -70,7 +65,7 @@ mod imp {
 
 #[cfg(not(unix))]
 mod imp {
-    use std::fs::{File, OpenOptions, Permissions};
+    use std::fs::{File, OpenOptions};
     use std::io;
     use std::path::Path;
 
@@ -81,12 +76,8 @@ mod imp {
 
     pub(crate) use super::rename_checked as rename_no_replace;
 
-    pub(crate) fn private_dir() -> Option<Permissions> {
-        None
-    }
-
-    pub(crate) fn ordinary_file() -> Option<Permissions> {
-        None
+    pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
+        std::fs::create_dir(dir)
     }
 
     pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
@@ -98,7 +89,7 @@ mod imp {
         Ok(true)
     }
 
-    pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
         OpenOptions::new()
             .read(true)
             .write(true)
@@ -109,7 +100,7 @@ mod imp {
 }
 
 pub(crate) use imp::{
-    is_at, open_dir, open_lock, open_without_waiting, ordinary_file, private_dir, rename_no_replace,
+    create_private_dir, is_at, open_dir, open_or_create, open_without_waiting, rename_no_replace,
 };
 
 /// A look, then a plain rename: for file systems without an exclusive one. Two writers are kept apart

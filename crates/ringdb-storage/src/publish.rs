@@ -2,53 +2,24 @@
 //!
 //! Invariant: what is published was made durable by its writer, and after `Ok` its name is durable too.
 
-use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use crate::append::sync;
+use crate::disk::{Disk, Target};
 use crate::error::{Error, Result};
-use crate::platform;
 
-/// What may stand under the public name already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// Nothing, or the call fails with [`Error::AlreadyExists`].
-    Absent,
-    /// An older version, replaced in one step.
-    Replaced,
-}
-
-/// Renames `from` to `to` and makes the new name durable.
-pub(crate) fn publish(from: &Path, to: &Path, target: Target) -> Result<()> {
+/// Renames `from` to `to` and makes the new name durable. [`Error::AlreadyExists`] if the target has to
+/// be absent and is not.
+pub(crate) fn publish(disk: &dyn Disk, from: &Path, to: &Path, target: Target) -> Result<()> {
     // Opened before the rename: a directory that cannot be opened is refused while nothing has happened.
-    let dir = Dir::open(parent(to))?;
-    let renamed = match target {
-        Target::Absent => platform::rename_no_replace(from, to),
-        Target::Replaced => fs::rename(from, to),
-    };
-    match renamed {
+    let above = parent(to);
+    let dir = disk.open_dir(above).map_err(Error::io("open", above))?;
+    match disk.rename(from, to, target) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::AlreadyExists {
             path: to.to_path_buf(),
         }),
         Err(error) => Err(Error::io("rename to", to)(error)),
-        Ok(()) => dir.sync(),
-    }
-}
-
-/// A directory whose names are to be made durable.
-struct Dir<'a>(Option<File>, &'a Path);
-
-impl<'a> Dir<'a> {
-    fn open(path: &'a Path) -> Result<Self> {
-        Ok(Self(
-            platform::open_dir(path).map_err(Error::io("open", path))?,
-            path,
-        ))
-    }
-
-    fn sync(self) -> Result<()> {
-        self.0.map_or(Ok(()), |dir| sync(&dir, self.1))
+        Ok(()) => dir.sync().map_err(Error::durability(above)),
     }
 }
 
@@ -61,40 +32,46 @@ pub(crate) fn parent(path: &Path) -> &Path {
 }
 
 /// Makes the names in `dir` durable.
-pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
-    Dir::open(dir)?.sync()
+pub(crate) fn sync_dir(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    let opened = disk.open_dir(dir).map_err(Error::io("open", dir))?;
+    opened.sync().map_err(Error::durability(dir))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::disk::real;
 
     #[test]
     fn an_absent_target_is_never_replaced() {
+        let disk = real();
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::write(&from, "new").unwrap();
         fs::write(&to, "old").unwrap();
-        let error = publish(&from, &to, Target::Absent).unwrap_err();
+        let error = publish(&*disk, &from, &to, Target::Absent).unwrap_err();
         assert!(
             matches!(&error, Error::AlreadyExists { path } if *path == to),
             "{error}"
         );
         assert_eq!(fs::read(&to).unwrap(), b"old");
-        publish(&from, &to, Target::Replaced).unwrap();
+        publish(&*disk, &from, &to, Target::Replaced).unwrap();
         assert_eq!(fs::read(&to).unwrap(), b"new");
     }
 
     #[test]
     fn directories_are_published_like_files() {
+        let disk = real();
         let dir = tempfile::tempdir().unwrap();
         let (from, to) = (dir.path().join("from"), dir.path().join("to"));
         fs::create_dir(&from).unwrap();
         fs::create_dir(&to).unwrap();
-        let error = publish(&from, &to, Target::Absent).unwrap_err();
+        let error = publish(&*disk, &from, &to, Target::Absent).unwrap_err();
         assert!(matches!(&error, Error::AlreadyExists { .. }), "{error}");
         fs::remove_dir(&to).unwrap();
-        publish(&from, &to, Target::Absent).unwrap();
+        publish(&*disk, &from, &to, Target::Absent).unwrap();
         assert!(to.is_dir() && !from.exists());
     }
 }

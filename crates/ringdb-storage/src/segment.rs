@@ -3,21 +3,27 @@
 //! Invariant: there are as many payloads as rows, whatever fails. A directory becomes a database in
 //! one step, and what is returned from it was checked in full.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
+use bytemuck::Pod;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::append::AppendFile;
+use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
-use crate::header::{HEADER_BYTES, Header, Kind};
-use crate::layout::{MANIFEST, OFFSETS, PAYLOADS, VECTORS, segment_name};
+use crate::footer::{Frame, file_bytes};
+use crate::header::{Header, Origin, expect};
+use crate::layout::{Kind, MANIFEST, OFFSETS, PAYLOADS, VECTORS, segment_name};
 use crate::legacy;
 use crate::limits::{DIMS_MAX, ROWS_MAX};
 use crate::manifest::{FileEntry, Manifest};
 use crate::mapped::{GrowingMemory, as_bytes};
-use crate::payload::{Encoded, PayloadCodec, PayloadStore, PayloadStoreBuilder};
+use crate::options::{PayloadType, ReadOptions};
+use crate::payload::{Encoded, PayloadCodec, PayloadKind, PayloadStore, PayloadStoreBuilder};
 use crate::staging::Staging;
 use crate::vectors::Vectors;
 
@@ -53,17 +59,27 @@ impl<T> SegmentWriter<T> {
     /// # Errors
     /// [`Error::InvalidDims`], or [`Error::Io`] if the payload file cannot be made.
     pub fn in_memory(dims: usize, codec: PayloadCodec) -> Result<Self> {
+        Self::in_memory_on(disk::real(), dims, codec)
+    }
+
+    /// As [`SegmentWriter::in_memory`], with payloads on a disk of the caller's.
+    ///
+    /// # Errors
+    /// As [`SegmentWriter::in_memory`].
+    #[doc(hidden)]
+    pub fn in_memory_on(disk: Arc<dyn Disk>, dims: usize, codec: PayloadCodec) -> Result<Self> {
         check_dims(dims)?;
         let rows = Rows::Memory(GrowingMemory::default());
         Ok(Self {
             rows,
             dims,
-            payloads: PayloadStoreBuilder::spilled(codec)?,
+            payloads: PayloadStoreBuilder::spilled(disk, codec)?,
         })
     }
 
     /// A segment that will be the database in `dir`. Rows and payloads go to files in a private
-    /// directory inside it as they are pushed; memory holds 8 bytes a payload.
+    /// directory inside it as they are pushed; memory does not grow with them, but for 4 bytes for every
+    /// 64 KiB.
     ///
     /// `dir` and its ancestors are made if needed; it may be empty or hold foreign files, which are
     /// left alone. It stays locked until the writer is finished or dropped. With `replace`, a database
@@ -79,10 +95,26 @@ impl<T> SegmentWriter<T> {
         dims: usize,
         codec: PayloadCodec,
     ) -> Result<Self> {
+        Self::in_directory_on(disk::real(), dir, replace, dims, codec)
+    }
+
+    /// As [`SegmentWriter::in_directory`], on a disk of the caller's.
+    ///
+    /// # Errors
+    /// As [`SegmentWriter::in_directory`].
+    #[doc(hidden)]
+    pub fn in_directory_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        replace: bool,
+        dims: usize,
+        codec: PayloadCodec,
+    ) -> Result<Self> {
         check_dims(dims)?;
-        let staging = Staging::begin(dir, replace)?;
-        let rows = AppendFile::create(staging.file(VECTORS))?;
-        let payloads = PayloadStoreBuilder::staged(staging.file(PAYLOADS), codec)?;
+        let staging = Staging::begin(Arc::clone(&disk), dir, replace)?;
+        let rows = AppendFile::create(&*disk, staging.file(VECTORS))?;
+        let files = [PAYLOADS, OFFSETS].map(|name| staging.file(name));
+        let payloads = PayloadStoreBuilder::staged(disk, files, codec, staging.origin)?;
         Ok(Self {
             rows: Rows::Directory(rows, Box::new(staging)),
             dims,
@@ -90,14 +122,39 @@ impl<T> SegmentWriter<T> {
         })
     }
 
-    /// Adds a row and the raw bytes of its payload, for codecs without serde.
+    /// The name under which the type of the payloads is stored, in place of
+    /// [`type_name`](crate::type_name).
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for more than
+    /// [`TYPE_NAME_BYTES_MAX`](crate::limits::TYPE_NAME_BYTES_MAX) bytes.
+    pub fn with_type_name(self, name: impl Into<String>) -> Result<Self> {
+        let payloads = self.payloads.with_type_name(name)?;
+        Ok(Self { payloads, ..self })
+    }
+
+    /// Payloads of this kind, whatever `T` is, to be pushed by [`Self::push_encoded`].
+    pub(crate) fn of_kind(self, kind: PayloadKind) -> Self {
+        let payloads = self.payloads.of_kind(kind);
+        Self { payloads, ..self }
+    }
+
+    /// Adds a row and the bytes of its payload as the codec wrote them, whatever it is.
+    pub(crate) fn push_encoded(&mut self, row: &[f32], payload: &[u8]) -> Result<()> {
+        self.check_row(row)?;
+        let encoded = self.payloads.admit(Cow::Borrowed(payload))?;
+        self.append(row, [encoded])
+    }
+
+    /// Adds a row and the bytes of its payload as they are, for [`PayloadCodec::Raw`] and
+    /// [`PayloadCodec::JsonText`].
     ///
     /// # Errors
     /// As [`Self::push`], and [`Error::CodecMismatch`] if the payloads are values of a Rust type.
     pub fn push_bytes(&mut self, row: &[f32], payload: &[u8]) -> Result<()> {
         self.check_row(row)?;
         let encoded = self.payloads.raw(payload)?;
-        self.append(row, &encoded)
+        self.append(row, [encoded])
     }
 
     /// Number of rows pushed.
@@ -123,7 +180,12 @@ impl<T> SegmentWriter<T> {
         if got != expected {
             return Err(Error::DimensionMismatch { expected, got });
         }
-        let value = self.len() as u64 + 1;
+        self.check_count(1)
+    }
+
+    /// Whether as many rows can be added.
+    fn check_count(&self, more: usize) -> Result<()> {
+        let value = self.len() as u64 + more as u64;
         if value > ROWS_MAX {
             return Err(Error::TooLarge {
                 what: "rows",
@@ -134,24 +196,49 @@ impl<T> SegmentWriter<T> {
         Ok(())
     }
 
-    /// Whatever can fail comes first and changes nothing; then both are appended.
-    fn append(&mut self, row: &[f32], payload: &Encoded<'_>) -> Result<()> {
+    /// Whatever can fail comes first and changes nothing; then all are appended.
+    fn append<'a>(
+        &mut self,
+        rows: &[f32],
+        payloads: impl IntoIterator<Item = Encoded<'a>>,
+    ) -> Result<()> {
         match &mut self.rows {
             Rows::Memory(memory) => {
                 let path = Path::new("memory for rows");
                 memory
-                    .reserve(size_of_val(row))
+                    .reserve(size_of_val(rows))
                     .map_err(Error::io("allocate", path))?;
             }
             Rows::Directory(file, _) => file.make_room()?,
         }
         self.payloads.make_room()?;
         match &mut self.rows {
-            Rows::Memory(memory) => memory.append(as_bytes(row)),
-            Rows::Directory(file, _) => file.append(as_bytes(row)),
+            Rows::Memory(memory) => memory.append(as_bytes(rows)),
+            Rows::Directory(file, _) => file.append(as_bytes(rows)),
         }
-        self.payloads.append(payload);
+        for payload in payloads {
+            self.payloads.append(&payload);
+        }
         Ok(())
+    }
+
+    /// Adds rows and a payload for each, all or none.
+    fn encode_and_push(
+        &mut self,
+        rows: &[f32],
+        payloads: &[T],
+        encode: impl Fn(&PayloadStoreBuilder<T>, &T) -> Result<Encoded<'static>>,
+    ) -> Result<()> {
+        let (expected, got) = (self.dims * payloads.len(), rows.len());
+        if expected != got {
+            return Err(Error::DimensionMismatch { expected, got });
+        }
+        self.check_count(payloads.len())?;
+        let encoded: Result<Vec<_>> = payloads
+            .iter()
+            .map(|payload| encode(&self.payloads, payload))
+            .collect();
+        self.append(rows, encoded?)
     }
 }
 
@@ -165,11 +252,28 @@ impl<T: Serialize> SegmentWriter<T> {
     pub fn push(&mut self, row: &[f32], payload: T) -> Result<()> {
         self.check_row(row)?;
         let encoded = self.payloads.encode(&payload)?;
-        self.append(row, &encoded)
+        self.append(row, [encoded])
+    }
+
+    /// Adds as many rows as there are payloads, row-major. All are added, or after an error none. They
+    /// are held in memory until they are written, so a large set is best added in parts.
+    ///
+    /// # Errors
+    /// As [`Self::push`]; [`Error::DimensionMismatch`] with the number of all coordinates.
+    pub fn push_all(&mut self, rows: &[f32], payloads: &[T]) -> Result<()> {
+        self.encode_and_push(rows, payloads, PayloadStoreBuilder::encode)
     }
 }
 
 impl<T: Serialize + DeserializeOwned> SegmentWriter<T> {
+    /// As [`Self::push_all`], and decodes each payload's bytes again first.
+    ///
+    /// # Errors
+    /// As [`Self::push_checked`].
+    pub fn push_all_checked(&mut self, rows: &[f32], payloads: &[T]) -> Result<()> {
+        self.encode_and_push(rows, payloads, PayloadStoreBuilder::encode_checked)
+    }
+
     /// As [`Self::push`], and decodes the payload's bytes again first, so that what went in can come
     /// back.
     ///
@@ -178,11 +282,23 @@ impl<T: Serialize + DeserializeOwned> SegmentWriter<T> {
     pub fn push_checked(&mut self, row: &[f32], payload: T) -> Result<()> {
         self.check_row(row)?;
         let encoded = self.payloads.encode_checked(&payload)?;
-        self.append(row, &encoded)
+        self.append(row, [encoded])
     }
 }
 
-impl<T: DeserializeOwned> SegmentWriter<T> {
+impl<T: Pod> SegmentWriter<T> {
+    /// Adds a row and its payload, which is stored as it lies in memory, for [`PayloadCodec::Pod`].
+    ///
+    /// # Errors
+    /// As [`Self::push`], and [`Error::CodecMismatch`] if the payloads are stored otherwise.
+    pub fn push_pod(&mut self, row: &[f32], payload: &T) -> Result<()> {
+        self.check_row(row)?;
+        let encoded = self.payloads.pod(payload)?;
+        self.append(row, [encoded])
+    }
+}
+
+impl<T> SegmentWriter<T> {
     /// Ends the writing. A segment of a directory is on disk whole when this returns `Ok`.
     ///
     /// # Errors
@@ -218,22 +334,42 @@ impl<T> Segment<T> {
     ///
     /// # Errors
     /// [`Error::Io`] (`NotFound` if there is no such directory), [`Error::NotADatabase`],
-    /// [`Error::UnsupportedVersion`], [`Error::Corrupt`].
+    /// [`Error::UnsupportedVersion`], [`Error::TypeMismatch`] if the payloads were stored as another
+    /// type than `T`, [`Error::Corrupt`].
     pub fn open(dir: &Path) -> Result<Self> {
+        Self::open_with(dir, &ReadOptions::new())
+    }
+
+    /// As [`Segment::open`], with options.
+    ///
+    /// # Errors
+    /// As [`Segment::open`].
+    pub fn open_with(dir: &Path, options: &ReadOptions) -> Result<Self> {
+        Self::open_on(&*disk::real(), dir, options)
+    }
+
+    /// As [`Segment::open_with`], on a disk of the caller's.
+    ///
+    /// # Errors
+    /// As [`Segment::open`].
+    #[doc(hidden)]
+    pub fn open_on(disk: &dyn Disk, dir: &Path, options: &ReadOptions) -> Result<Self> {
         let dir = &std::path::absolute(dir).map_err(Error::io("find", dir))?;
         let path = dir.join(MANIFEST);
         let mut missed = None;
         loop {
-            let Some(manifest) = Manifest::read(&path)? else {
-                match Self::open_without_manifest(dir) {
+            let Some(manifest) = Manifest::read(disk, &path)? else {
+                match Self::open_without_manifest(disk, dir, options) {
                     // A directory of ring-db may have been replaced meanwhile.
-                    Err(error) if error.is_not_found() && path.exists() => continue,
-                    Err(Error::NotADatabase { .. }) if path.exists() => continue,
+                    Err(error) if error.is_not_found() && disk.kind(&path).is_ok() => continue,
+                    Err(Error::NotADatabase { .. }) if disk.kind(&path).is_ok() => continue,
                     other => return other,
                 }
             };
+            // Before anything large is read.
+            manifest.payloads.expect::<T>(&options.payload_type)?;
             let segment = dir.join(segment_name(manifest.segment));
-            match Self::open_files(&segment, &manifest) {
+            match Self::open_files(disk, &segment, &manifest, options) {
                 // A file is gone: if the manifest has changed as well, a writer replaced the database.
                 Err(Error::Io { path, source, .. })
                     if source.kind() == std::io::ErrorKind::NotFound =>
@@ -252,53 +388,60 @@ impl<T> Segment<T> {
         }
     }
 
-    fn open_without_manifest(dir: &Path) -> Result<Self> {
-        std::fs::metadata(dir).map_err(Error::io("open", dir))?;
-        if !legacy::is_database(dir) {
+    fn open_without_manifest(disk: &dyn Disk, dir: &Path, options: &ReadOptions) -> Result<Self> {
+        disk.kind(dir).map_err(Error::io("open", dir))?;
+        if !legacy::is_database(disk, dir)? {
             return Err(Error::NotADatabase {
                 path: dir.to_path_buf(),
             });
         }
-        let (vectors, payloads) = legacy::open(dir)?;
+        let (vectors, payloads) = legacy::open(disk, dir, options)?;
         Ok(Self { vectors, payloads })
     }
 
     /// Opens the files in `segment` and holds each to the manifest.
-    fn open_files(segment: &Path, manifest: &Manifest) -> Result<Self> {
+    fn open_files(
+        disk: &dyn Disk,
+        segment: &Path,
+        manifest: &Manifest,
+        options: &ReadOptions,
+    ) -> Result<Self> {
         let [offsets, payloads, vectors] =
             [OFFSETS, PAYLOADS, VECTORS].map(|name| segment.join(name));
-        let (rows, vectors_header, vectors_crc) = Vectors::open(&vectors)?;
-        let (store, [payload_header, offset_header]) =
-            PayloadStore::open_pair(&payloads, &offsets)?;
+        let (access, verify) = (options.access, options.verify);
+        let (rows, vectors_frame) =
+            Vectors::open(disk, &vectors, access, verify, options.row_check)?;
+        let (store, [payload_frame, offset_frame]) =
+            PayloadStore::open_pair(disk, &payloads, &offsets, options)?;
         let found = [
-            (&offsets, offset_header.0, offset_header.1),
-            (&payloads, payload_header.0, payload_header.1),
-            (&vectors, vectors_header, vectors_crc),
+            (&offsets, offset_frame),
+            (&payloads, payload_frame),
+            (&vectors, vectors_frame),
         ];
-        for ((path, header, crc), entry) in found.into_iter().zip(manifest.files) {
-            check_entry(path, &header, crc, entry, manifest)?;
+        for ((path, frame), entry) in found.into_iter().zip(manifest.files) {
+            check_entry(path, &frame, entry, manifest)?;
         }
-        let counts = [
-            (
-                "dims",
-                rows.dims() as u64,
-                u64::from(manifest.dims),
-                &vectors,
-            ),
-            ("rows", rows.len() as u64, manifest.rows, &vectors),
-            ("payloads", store.len() as u64, manifest.rows, &payloads),
-            (
-                "codec",
-                u64::from(store.codec().id()),
-                u64::from(manifest.codec.id()),
-                &payloads,
-            ),
-        ];
-        for (what, found, expected, path) in counts {
-            if found != expected {
-                let what = format!("{what} {found}, MANIFEST says {expected}");
-                return Err(Error::corrupt(path, 0, what));
-            }
+        let (kind, named) = (store.kind(), &manifest.payloads);
+        let (codec, named_codec) = (u64::from(kind.codec.id()), u64::from(named.codec.id()));
+        let (rows_found, dims) = (rows.len() as u64, rows.dims() as u64);
+        expect(
+            &vectors,
+            &[
+                (12, "dims", dims, u64::from(manifest.dims)),
+                (40, "rows", rows_found, manifest.rows),
+            ],
+        )?;
+        expect(
+            &payloads,
+            &[
+                (40, "payloads", store.len() as u64, manifest.rows),
+                (12, "codec", codec, named_codec),
+            ],
+        )?;
+        if kind.type_name != named.type_name {
+            let (found, expected) = (&kind.type_name, &named.type_name);
+            let what = format!("payloads of type {found}, MANIFEST says {expected}");
+            return Err(Error::corrupt(&payloads, 0, what));
         }
         Ok(Self {
             vectors: rows,
@@ -308,63 +451,85 @@ impl<T> Segment<T> {
 }
 
 /// Steps 3 to 6 of the protocol in `staging`.
-fn commit<T: DeserializeOwned>(
+fn commit<T>(
     rows: AppendFile,
     payloads: PayloadStoreBuilder<T>,
     staging: Staging,
     dims: usize,
 ) -> Result<Segment<T>> {
-    let (count, codec, origin) = (payloads.len() as u64, payloads.codec(), staging.origin);
-    let row_bytes = rows.body_bytes();
-    let payload_bytes = payloads.bytes();
-    let vectors_crc = rows.finish(Kind::Vectors, dims as u32, origin, count)?;
-    let [payloads_crc, offsets_crc] = payloads.finish_staged(staging.file(OFFSETS), origin)?;
-    let entry = |body_bytes: u64, header_crc: u32| FileEntry {
-        file_bytes: HEADER_BYTES as u64 + body_bytes,
-        header_crc,
+    let (count, origin) = (payloads.len() as u64, staging.origin);
+    let kind = payloads.kind().clone();
+    let (row_bytes, [payload_bytes, offset_bytes]) = (rows.body_bytes(), payloads.body_bytes());
+    let header = Header {
+        kind: Kind::Vectors,
+        detail: dims as u32,
+        origin,
+        count,
+        body_bytes: row_bytes,
+        width: 0,
+    };
+    let vectors_crc = rows.finish(header, "")?;
+    let [payloads_crc, offsets_crc] = payloads.finish_staged()?;
+    let entry = |body_bytes: u64, note: &str, crc: u32| FileEntry {
+        file_bytes: file_bytes(body_bytes, note),
+        crc,
     };
     let manifest = Manifest {
         origin,
         dims: dims as u32,
-        rows: count,
         segment: staging.segment,
-        codec,
+        rows: count,
         files: [
-            entry(8 * (count + 1), offsets_crc),
-            entry(payload_bytes, payloads_crc),
-            entry(row_bytes, vectors_crc),
+            entry(offset_bytes, "", offsets_crc),
+            entry(payload_bytes, &kind.type_name, payloads_crc),
+            entry(row_bytes, "", vectors_crc),
         ],
+        payloads: kind,
     };
     // Read back before it gets a name: what is published has been seen to be whole.
-    let segment = Segment::open_files(&staging.staged_segment(), &manifest)?;
+    let disk = Arc::clone(staging.disk());
+    let options = ReadOptions::new().payload_type(PayloadType::Any);
+    let segment = Segment::open_files(&*disk, &staging.staged_segment(), &manifest, &options)?;
     staging.commit(&manifest)?;
     Ok(segment)
 }
 
-fn check_entry(
+/// Holds an opened file to what the manifest says of it.
+fn check_entry(path: &Path, frame: &Frame, entry: FileEntry, manifest: &Manifest) -> Result<()> {
+    let header = &frame.header;
+    check_origin(path, header.origin, manifest.origin, "MANIFEST")?;
+    let file_bytes = file_bytes(header.body_bytes, &frame.note);
+    let crc = frame.crc;
+    check_sum(path, FileEntry { file_bytes, crc }, entry)
+}
+
+/// Fails if a file is of another origin than `others` are.
+pub(crate) fn check_origin(
     path: &Path,
-    header: &Header,
-    crc: u32,
-    entry: FileEntry,
-    manifest: &Manifest,
+    found: Origin,
+    expected: Origin,
+    others: &str,
 ) -> Result<()> {
-    if header.origin != manifest.origin {
-        let (found, expected) = (header.origin, manifest.origin);
-        let what = format!(
-            "it is of database {} generation {}, MANIFEST of {} generation {}",
-            found.uuid, found.generation, expected.uuid, expected.generation
-        );
-        return Err(Error::corrupt(path, 16, what));
+    if found == expected {
+        return Ok(());
     }
-    let file_bytes = HEADER_BYTES as u64 + header.body_bytes;
-    if file_bytes != entry.file_bytes || crc != entry.header_crc {
-        let what = format!(
-            "{file_bytes} bytes with header checksum {crc:08x}, MANIFEST says {} with {:08x}",
-            entry.file_bytes, entry.header_crc
-        );
-        return Err(Error::corrupt(path, 0, what));
+    let what = format!(
+        "it is of database {} generation {}, {others} of {} generation {}",
+        found.uuid, found.generation, expected.uuid, expected.generation
+    );
+    Err(Error::corrupt(path, 16, what))
+}
+
+/// Fails if a file is not the one that MANIFEST says.
+pub(crate) fn check_sum(path: &Path, found: FileEntry, named: FileEntry) -> Result<()> {
+    if found == named {
+        return Ok(());
     }
-    Ok(())
+    let what = format!(
+        "{} bytes with checksum {:08x}, MANIFEST says {} with {:08x}",
+        found.file_bytes, found.crc, named.file_bytes, named.crc
+    );
+    Err(Error::corrupt(path, 0, what))
 }
 
 fn check_dims(dims: usize) -> Result<()> {

@@ -12,35 +12,49 @@
 //!
 //! Names that are not ours are never touched, and nothing is taken for ours by its name alone.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::append::sync;
 use crate::claim::Claim;
+use crate::disk::{DirAccess, Disk, FileKind, Target, write_all_at};
 use crate::error::{Error, Result};
 use crate::header::Origin;
-use crate::layout::{MANIFEST, STAGED_SEGMENT, STAGING_PREFIX, STAGING_RANDOM, segment_name};
-use crate::leftovers::{collect, is_of, remove_segment};
+use crate::layout::{MANIFEST, STAGED_SEGMENT, STAGING_PREFIX, segment_name};
+use crate::leftovers::{collect, is_of, remove_segment, remove_staging};
 use crate::legacy;
 use crate::manifest::Manifest;
-use crate::platform;
-use crate::publish::{Target, publish, sync_dir};
+use crate::publish::{publish, sync_dir};
+use crate::temporary::create_dir;
 
 /// A locked database directory with a private directory to write in. Dropped before its commit, it
 /// takes away all that it made.
 #[derive(Debug)]
 pub(crate) struct Staging {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     // Dropped in this order: the private directory while the lock is held.
-    private: TempDir,
+    private: Private,
     claim: Claim,
     previous: Previous,
     pub(crate) origin: Origin,
     pub(crate) segment: u32,
+}
+
+/// The private directory; taken away when this is dropped.
+#[derive(Debug)]
+struct Private {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        remove_staging(&*self.disk, &self.path);
+    }
 }
 
 /// What stands in the directory when the writer begins, and may be replaced.
@@ -56,16 +70,16 @@ enum Previous {
 
 impl Staging {
     /// Takes `dir` for writing.
-    pub(crate) fn begin(dir: &Path, replace: bool) -> Result<Self> {
+    pub(crate) fn begin(disk: Arc<dyn Disk>, dir: &Path, replace: bool) -> Result<Self> {
         // Absolute, so that a change of the working directory does not move the database.
         let absolute = std::path::absolute(dir).map_err(Error::io("find", dir))?;
-        if fs::metadata(&absolute).is_ok_and(|about| !about.is_dir()) {
+        if disk.kind(&absolute).is_ok_and(|kind| kind != FileKind::Dir) {
             return Err(Error::io("create", dir)(ErrorKind::NotADirectory.into()));
         }
         // Once before anything is written, and again under the lock.
-        Previous::find(&absolute, replace)?;
-        let claim = Claim::on(&absolute)?;
-        let previous = Previous::find(&absolute, replace)?;
+        Previous::find(&*disk, &absolute, replace)?;
+        let claim = Claim::on(Arc::clone(&disk), &absolute)?;
+        let previous = Previous::find(&*disk, &absolute, replace)?;
         let (origin, live) = match &previous {
             Previous::Database(manifest) => {
                 (successor(&absolute, manifest.origin)?, Some(manifest))
@@ -78,12 +92,21 @@ impl Staging {
                 None,
             ),
         };
-        collect(&absolute, live)?;
-        let segment = free_number(&absolute, live.map_or(0, |manifest| manifest.segment))?;
-        let private = private_dir(&absolute)?;
-        let staged = private.path().join(STAGED_SEGMENT);
-        fs::create_dir(&staged).map_err(Error::io("create", &staged))?;
+        collect(&*disk, &absolute, live)?;
+        let segment = free_number(
+            &*disk,
+            &absolute,
+            live.map_or(0, |manifest| manifest.segment),
+        )?;
+        let private = Private {
+            path: create_dir(&*disk, &absolute, STAGING_PREFIX)?,
+            disk: Arc::clone(&disk),
+        };
+        let staged = private.path.join(STAGED_SEGMENT);
+        let made = disk.create_dir(&staged, DirAccess::Ordinary);
+        made.map_err(Error::io("create", &staged))?;
         Ok(Self {
+            disk,
             dir: absolute,
             private,
             claim,
@@ -93,6 +116,10 @@ impl Staging {
         })
     }
 
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
     /// Where file `name` of the segment is to be written.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.staged_segment().join(name)
@@ -100,41 +127,42 @@ impl Staging {
 
     /// The directory of the segment until its commit.
     pub(crate) fn staged_segment(&self) -> PathBuf {
-        self.private.path().join(STAGED_SEGMENT)
+        self.private.path.join(STAGED_SEGMENT)
     }
 
     /// Makes the staged segment, whose files are written and synced, the database.
     pub(crate) fn commit(mut self, manifest: &Manifest) -> Result<()> {
         let staged = self.staged_segment();
-        sync_dir(&staged)?;
-        let staged_manifest = self.private.path().join(MANIFEST);
-        let mut file =
-            File::create_new(&staged_manifest).map_err(Error::io("create", &staged_manifest))?;
-        file.write_all(&manifest.encode())
+        let disk = &*self.disk;
+        sync_dir(disk, &staged)?;
+        let staged_manifest = self.private.path.join(MANIFEST);
+        let file = disk.create(&staged_manifest);
+        let file = file.map_err(Error::io("create", &staged_manifest))?;
+        write_all_at(&*file, &manifest.encode(), 0)
             .map_err(Error::io("write", &staged_manifest))?;
-        sync(&file, &staged_manifest)?;
+        sync(&*file, &staged_manifest)?;
         self.check_unchanged()?;
         let segment = self.dir.join(segment_name(self.segment));
-        if let Err(error) = publish(&staged, &segment, Target::Absent) {
+        if let Err(error) = publish(disk, &staged, &segment, Target::Absent) {
             // Renamed but perhaps not durable: no manifest names it yet.
             if !matches!(error, Error::AlreadyExists { .. }) {
-                remove_segment(&segment);
+                remove_segment(disk, &segment);
             }
             return Err(error);
         }
         let live = self.dir.join(MANIFEST);
-        if let Err(error) = publish(&staged_manifest, &live, Target::Replaced) {
+        if let Err(error) = publish(disk, &staged_manifest, &live, Target::Replaced) {
             return Err(self.after_failed_rename(&live, &segment, error));
         }
         self.claim.keep();
         match &self.previous {
             Previous::Database(old) => {
                 let replaced = self.dir.join(segment_name(old.segment));
-                if is_of(&replaced, old) {
-                    remove_segment(&replaced);
+                if is_of(disk, &replaced, old) {
+                    remove_segment(disk, &replaced);
                 }
             }
-            Previous::RingDb03 => legacy::remove(&self.dir),
+            Previous::RingDb03 => legacy::remove(disk, &self.dir),
             Previous::Nothing | Previous::Unreadable => {}
         }
         Ok(())
@@ -144,10 +172,10 @@ impl Staging {
     /// took place, and then the new segment is live: it is removed only if another manifest is seen.
     fn after_failed_rename(&self, live: &Path, segment: &Path, error: Error) -> Error {
         let is_ours = |found: &Manifest| found.origin == self.origin;
-        match (Manifest::read(live), error) {
+        match (Manifest::read(&*self.disk, live), error) {
             (Ok(found), error) if !found.as_ref().is_some_and(is_ours) => {
                 if !matches!(error, Error::DurabilityUnknown { .. }) {
-                    remove_segment(segment);
+                    remove_segment(&*self.disk, segment);
                 }
                 error
             }
@@ -160,7 +188,7 @@ impl Staging {
     /// must be overwritten unnoticed.
     fn check_unchanged(&self) -> Result<()> {
         let path = self.dir.join(MANIFEST);
-        let is_same = match (&self.previous, Manifest::read(&path)) {
+        let is_same = match (&self.previous, Manifest::read(&*self.disk, &path)) {
             (Previous::Database(old), Ok(Some(found))) => old.origin == found.origin,
             (Previous::Nothing | Previous::RingDb03, found) => match found? {
                 None => true,
@@ -187,8 +215,8 @@ impl Staging {
 
 impl Previous {
     /// Looks at `dir` and decides whether a writer may begin there.
-    fn find(dir: &Path, replace: bool) -> Result<Self> {
-        let found = match Manifest::read(&dir.join(MANIFEST)) {
+    fn find(disk: &dyn Disk, dir: &Path, replace: bool) -> Result<Self> {
+        let found = match Manifest::read(disk, &dir.join(MANIFEST)) {
             // Damage at byte 0 means that it does not even begin like one of ours.
             Err(Error::Corrupt { offset: 1.., .. } | Error::UnsupportedVersion { .. })
                 if replace =>
@@ -197,7 +225,7 @@ impl Previous {
             }
             other => match other? {
                 Some(manifest) => Self::Database(manifest),
-                None if legacy::is_database(dir) => Self::RingDb03,
+                None if legacy::is_database(disk, dir)? => Self::RingDb03,
                 None => Self::Nothing,
             },
         };
@@ -225,27 +253,22 @@ fn successor(dir: &Path, Origin { uuid, generation }: Origin) -> Result<Origin> 
 }
 
 /// The first number above `live` that no segment, nor anything else, has.
-fn free_number(dir: &Path, live: u32) -> Result<u32> {
-    let is_free = |number: &u32| fs::symlink_metadata(dir.join(segment_name(*number))).is_err();
-    let number = live
+fn free_number(disk: &dyn Disk, dir: &Path, live: u32) -> Result<u32> {
+    for number in live
         .checked_add(1)
-        .and_then(|first| (first..=u32::MAX).find(is_free));
-    number.ok_or(Error::TooLarge {
+        .into_iter()
+        .flat_map(|first| first..=u32::MAX)
+    {
+        let path = dir.join(segment_name(number));
+        match disk.kind_of_name(&path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(number),
+            Err(error) => return Err(Error::io("open", &path)(error)),
+        }
+    }
+    Err(Error::TooLarge {
         what: "segment number",
         value: 1 << 32,
         max: u64::from(u32::MAX),
     })
-}
-
-fn private_dir(dir: &Path) -> Result<TempDir> {
-    let mut builder = tempfile::Builder::new();
-    let permissions = platform::private_dir();
-    if let Some(permissions) = permissions {
-        builder.permissions(permissions);
-    }
-    let made = builder
-        .prefix(STAGING_PREFIX)
-        .rand_bytes(STAGING_RANDOM)
-        .tempdir_in(dir);
-    made.map_err(Error::io("create a directory in", dir))
 }

@@ -2,21 +2,37 @@
 //!
 //! In memory they lie in a single page-aligned allocation; on disk behind a header, so 64 bytes into a
 //! page-aligned map. Either way a row is `dims` consecutive numbers and row `i` begins at `i * dims`.
-//! Whether the coordinates are finite is not this layer's business.
+//! What numbers may stand there is not this layer's business, but whoever knows can say so once, as a
+//! [`RowCheck`].
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
+use crate::body::{Body, Verify};
+use crate::contents::{Access, MappedFile};
+use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::header::{HEADER_BYTES, Header, Kind};
+use crate::footer::Frame;
+use crate::header::HEADER_BYTES;
+use crate::layout::Kind;
 use crate::limits::{DIMS_MAX, ROWS_MAX};
-use crate::mapped::{GrowingMemory, MappedFile, as_f32s};
+use crate::mapped::{GrowingMemory, as_f32s};
+
+/// Says where in a slice of coordinates the first one stands that no row may have, if there is one, and
+/// what is wrong with it.
+pub type RowCheck = fn(&[f32]) -> Option<(usize, String)>;
 
 /// Rows of `dims` coordinates each, in order of insertion.
 pub struct Vectors {
     rows: Rows,
     dims: usize,
     len: usize,
+}
+
+enum Rows {
+    Memory(GrowingMemory),
+    File(Body, Option<RowCheck>),
 }
 
 /// Numbers of coordinates and rows that are within the limits.
@@ -31,29 +47,32 @@ impl Shape {
     pub(crate) fn check(path: &Path, dims: (u64, u64), rows: (u64, u64)) -> Result<Self> {
         let within = |(at, value): (u64, u64), what: &str, min: u64, max: u64| {
             let wrong = || {
-                Error::corrupt(
-                    path,
-                    at,
-                    format!("{value} {what}: {min} to {max} are possible"),
-                )
+                let what = format!("{value} {what}: {min} to {max} are possible");
+                Error::corrupt(path, at, what)
             };
             usize::try_from(value)
                 .ok()
                 .filter(|_| (min..=max).contains(&value))
                 .ok_or_else(wrong)
         };
-        let dims = within(dims, "dims", 1, DIMS_MAX as u64)?;
         Ok(Self {
-            dims,
+            dims: within(dims, "dims", 1, DIMS_MAX as u64)?,
             len: within(rows, "rows", 0, ROWS_MAX)?,
         })
     }
-}
 
-enum Rows {
-    Memory(GrowingMemory),
-    /// A map that shows the coordinates alone, and where they begin in the file.
-    Mapped(MappedFile, u64),
+    /// Checks that `bytes` bytes of rows, found in the file `path` from byte `at` on, are as many as
+    /// this takes.
+    fn expect_bytes(self, path: &Path, at: u64, bytes: usize) -> Result<()> {
+        let Self { dims, len } = self;
+        // Cannot overflow: 2^32 rows of 2^16 coordinates of 4 bytes are 2^50 bytes.
+        let expected = len as u64 * dims as u64 * size_of::<f32>() as u64;
+        if bytes as u64 == expected {
+            return Ok(());
+        }
+        let what = format!("{bytes} bytes of rows, {len} rows of {dims} dims take {expected}");
+        Err(Error::corrupt(path, at, what))
+    }
 }
 
 impl Vectors {
@@ -67,61 +86,114 @@ impl Vectors {
         }
     }
 
-    /// Rows in a file; `file` shows their numbers alone, which begin at byte `at` of the file.
-    pub(crate) fn mapped(file: MappedFile, at: u64, Shape { dims, len }: Shape) -> Result<Self> {
-        // Cannot overflow: 2^32 rows of 2^16 coordinates of 4 bytes are 2^50 bytes.
-        let expected = len as u64 * dims as u64 * size_of::<f32>() as u64;
-        let found = file.bytes().len() as u64;
-        if found != expected || as_f32s(file.bytes()).is_none() {
-            let what = format!("{found} bytes of rows, {len} rows of {dims} dims take {expected}");
-            return Err(Error::corrupt(file.path(), at, what));
+    /// Rows in a file that is nothing but rows: no checksums are known, so `check` looks at once, unless
+    /// nothing is to be verified.
+    pub(crate) fn bare(
+        file: MappedFile,
+        shape: Shape,
+        check: Option<RowCheck>,
+        verify: Verify,
+    ) -> Result<Self> {
+        shape.expect_bytes(file.path(), 0, file.bytes().len())?;
+        let vectors = Self::over(Body::unchecked(file, 0), shape, check);
+        if let (Rows::File(body, Some(check)), true) = (&vectors.rows, verify != Verify::Never) {
+            vectors.look(body, *check, 0, body.bytes())?;
         }
-        Ok(Self {
-            rows: Rows::Mapped(file, at),
-            dims,
-            len,
-        })
+        Ok(vectors)
     }
 
-    /// Opens the row file `path` and checks everything about it.
-    pub(crate) fn open(path: &Path) -> Result<(Self, Header, u32)> {
-        let file = MappedFile::open(path)?;
-        let (header, crc) = file.checked_header(Kind::Vectors)?;
+    /// Opens the row file `path` and checks of it what `verify` says.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        access: Access,
+        verify: Verify,
+        check: Option<RowCheck>,
+    ) -> Result<(Self, Frame)> {
+        let (body, frame) = Body::open(disk, path, Kind::Vectors, access, verify)?;
+        let header = &frame.header;
         let shape = Shape::check(path, (12, u64::from(header.detail)), (40, header.count))?;
-        let vectors = Self::mapped(file.behind(HEADER_BYTES), HEADER_BYTES as u64, shape)?;
-        Ok((vectors, header, crc))
+        shape.expect_bytes(path, HEADER_BYTES as u64, body.bytes().len())?;
+        frame.expect_plain(path)?;
+        let mut vectors = Self::over(body, shape, check);
+        if verify == Verify::Open {
+            vectors.verify_all()?;
+            if let Rows::File(body, _) = &mut vectors.rows {
+                body.settle();
+            }
+        }
+        Ok((vectors, frame))
     }
 
-    /// All coordinates, row-major: `len() * dims()` numbers.
+    fn over(body: Body, Shape { dims, len }: Shape, check: Option<RowCheck>) -> Self {
+        let rows = Rows::File(body, check);
+        Self { rows, dims, len }
+    }
+
+    /// Checks the rows of `rows` that were not checked before: the checksums of the blocks of the file
+    /// that they lie in, and their coordinates by the [`RowCheck`] that was given at opening.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`]. Nothing is checked, and nothing found, in memory and under
+    /// [`Verify::Never`].
+    pub fn verify(&self, rows: Range<usize>) -> Result<()> {
+        let Rows::File(body, check) = &self.rows else {
+            return Ok(());
+        };
+        let row_bytes = self.dims * size_of::<f32>();
+        let bytes = rows.start * row_bytes..rows.end * row_bytes;
+        match check {
+            None => body.check(bytes, &|_, _| Ok(())),
+            Some(check) => body.check(bytes, &|at, block| self.look(body, *check, at, block)),
+        }
+    }
+
+    /// As [`Self::verify`] for all rows, on several threads.
+    fn verify_all(&self) -> Result<()> {
+        match &self.rows {
+            Rows::Memory(_) => Ok(()),
+            Rows::File(body, None) => body.check_all(&|_, _| Ok(())),
+            Rows::File(body, Some(check)) => {
+                body.check_all(&|at, block| self.look(body, *check, at, block))
+            }
+        }
+    }
+
+    /// Holds the coordinates at byte `at` of the body to `check`.
+    fn look(&self, body: &Body, check: RowCheck, at: usize, bytes: &[u8]) -> Result<()> {
+        match objection(check, self.dims, at, bytes) {
+            Some((at, what)) => Err(body.corrupt(at, what)),
+            None => Ok(()),
+        }
+    }
+
+    /// All coordinates, row-major: `len() * dims()` numbers. Under [`Verify::Lazy`] they may not have
+    /// been checked: see [`Self::verify`].
     #[must_use]
     pub fn as_slice(&self) -> &[f32] {
         let bytes = match &self.rows {
             Rows::Memory(memory) => memory.bytes(),
-            Rows::Mapped(file, _) => file.bytes(),
+            Rows::File(body, _) => body.bytes(),
         };
-        // Whole and aligned: checked when the value was made.
+        // Whole numbers, as their length was checked, and aligned: a body begins 64 bytes into a page.
         as_f32s(bytes).unwrap_or_default()
     }
 
-    /// Row `id`: `dims()` coordinates.
+    /// Row `id`: `dims()` coordinates, checked.
     ///
     /// # Errors
-    /// [`Error::IdOutOfRange`].
+    /// [`Error::IdOutOfRange`], [`Error::Corrupt`] if its block is damaged and that was not found when
+    /// the file was opened.
     pub fn row(&self, id: u32) -> Result<&[f32]> {
-        let start = id as usize * self.dims;
-        let row = self.as_slice().get(start..start + self.dims);
-        row.ok_or(Error::IdOutOfRange { id, len: self.len })
-    }
-
-    /// A finding about coordinate `index` of [`Self::as_slice`] as an error that names its place: for
-    /// readers who know what numbers may stand there.
-    #[must_use]
-    pub fn corrupt_at(&self, index: usize, what: String) -> Error {
-        let bytes = (index * size_of::<f32>()) as u64;
-        match &self.rows {
-            Rows::Memory(_) => Error::corrupt(Path::new("rows in memory"), bytes, what),
-            Rows::Mapped(file, at) => Error::corrupt(file.path(), at + bytes, what),
+        let row = id as usize;
+        let out_of_range = Error::IdOutOfRange { id, len: self.len };
+        if row >= self.len {
+            return Err(out_of_range);
         }
+        self.verify(row..row + 1)?;
+        let start = row * self.dims;
+        let row = self.as_slice().get(start..start + self.dims);
+        row.ok_or(out_of_range)
     }
 
     /// Coordinates per row.
@@ -141,6 +213,21 @@ impl Vectors {
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
+}
+
+/// The first coordinate that `check` does not let pass among those that begin at byte `at` of a body: the
+/// byte at which it stands, and what is wrong with it.
+pub(crate) fn objection(
+    check: RowCheck,
+    dims: usize,
+    at: usize,
+    bytes: &[u8],
+) -> Option<(usize, String)> {
+    let (index, what) = as_f32s(bytes).and_then(check)?;
+    let index = at / size_of::<f32>() + index;
+    let (row, coordinate) = (index / dims, index % dims);
+    let what = format!("coordinate {coordinate} of row {row} {what}");
+    Some((index * size_of::<f32>(), what))
 }
 
 impl fmt::Debug for Vectors {

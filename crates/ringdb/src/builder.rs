@@ -6,13 +6,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ringdb_index::{check_environment, check_finite};
-use ringdb_storage::{PayloadCodec, Segment, SegmentWriter};
+use ringdb_storage::{PayloadCodec, Pod, SegmentWriter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::{BackendPreference, RingDbConfig};
 use crate::database::{BACKEND_NAME, SealedRingDb};
-use crate::error::Result;
+use crate::error::{Result, RingDbError};
+use crate::open::OpenOptions;
 
 /// A database being built: add vectors, then [`build`](Self::build) it.
 ///
@@ -36,6 +37,7 @@ use crate::error::Result;
 /// ```
 pub struct RingDb<T = ()> {
     writer: SegmentWriter<T>,
+    check_payloads: bool,
 }
 
 /// What can be chosen for a new database beyond [`RingDbConfig`].
@@ -59,6 +61,8 @@ pub struct BuildOptions {
     persist_dir: Option<PathBuf>,
     replace: bool,
     codec: PayloadCodec,
+    payload_type: Option<String>,
+    check_payloads: bool,
 }
 
 impl BuildOptions {
@@ -70,6 +74,8 @@ impl BuildOptions {
             persist_dir: None,
             replace: false,
             codec: PayloadCodec::default(),
+            payload_type: None,
+            check_payloads: true,
         }
     }
 
@@ -96,16 +102,41 @@ impl BuildOptions {
         self
     }
 
+    /// The name under which the type of the payloads is stored, in place of the name that the type has
+    /// in Rust without its path. Whoever opens the database asks for the same
+    /// ([`OpenOptions::payload_type`]).
+    #[must_use]
+    pub fn payload_type(mut self, name: impl Into<String>) -> Self {
+        self.payload_type = Some(name.into());
+        self
+    }
+
+    /// Whether the bytes of each payload are decoded again when it is added, so that one that cannot
+    /// come back is refused then. True unless it is turned off, which makes adding faster.
+    #[must_use]
+    pub fn check_payloads(mut self, check: bool) -> Self {
+        self.check_payloads = check;
+        self
+    }
+
     /// Begins the database.
     ///
     /// # Errors
-    /// As [`RingDb::new`].
+    /// As [`RingDb::new`]; [`TooLarge`](crate::RingDbError::TooLarge) for a name of the payloads' type
+    /// of more than 255 bytes.
     pub fn create<T: Serialize + DeserializeOwned>(self) -> Result<RingDb<T>> {
-        let writer = match &self.persist_dir {
+        let mut writer = match &self.persist_dir {
             None => SegmentWriter::in_memory(self.dims, self.codec)?,
             Some(dir) => SegmentWriter::in_directory(dir, self.replace, self.dims, self.codec)?,
         };
-        Ok(RingDb { writer })
+        if let Some(name) = self.payload_type {
+            writer = writer.with_type_name(name)?;
+        }
+        let check_payloads = self.check_payloads;
+        Ok(RingDb {
+            writer,
+            check_payloads,
+        })
     }
 }
 
@@ -146,7 +177,60 @@ impl<T: Serialize + DeserializeOwned> RingDb<T> {
     /// memory or disk are full.
     pub fn add_vector(&mut self, vector: &[f32], payload: T) -> Result<()> {
         check_finite(vector)?;
-        Ok(self.writer.push_checked(vector, payload)?)
+        match self.check_payloads {
+            true => self.writer.push_checked(vector, payload)?,
+            false => self.writer.push(vector, payload)?,
+        }
+        Ok(())
+    }
+
+    /// Adds vectors, row-major, [`dims`](Self::dims) finite coordinates each, and a payload for each.
+    /// All are added, or after an error none.
+    ///
+    /// Until they are on disk, a copy of the coordinates and the encoded payloads are held in memory:
+    /// add a large set in parts of some megabytes.
+    ///
+    /// ```
+    /// use ringdb::{RingDb, RingDbConfig};
+    ///
+    /// # fn main() -> ringdb::Result<()> {
+    /// let mut db = RingDb::new(RingDbConfig::new(2))?;
+    /// db.add_vectors(&[0.0, 0.0, 3.0, 4.0], ["home".to_string(), "shop".to_string()])?;
+    /// assert_eq!(db.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`add_vector`](Self::add_vector): `DimensionMismatch` with the length of the last vector if it
+    /// is not whole, `NotFinite` with a position in `vectors`;
+    /// [`CountMismatch`](crate::RingDbError::CountMismatch) if there is not one payload for each vector.
+    pub fn add_vectors(
+        &mut self,
+        vectors: &[f32],
+        payloads: impl IntoIterator<Item = T>,
+    ) -> Result<()> {
+        let (n_vectors, partial) = (vectors.len() / self.dims(), vectors.len() % self.dims());
+        if partial != 0 {
+            return Err(RingDbError::DimensionMismatch {
+                expected: self.dims(),
+                got: partial,
+            });
+        }
+        check_finite(vectors)?;
+        // One more than fits is enough to know that they are too many.
+        let payloads: Vec<T> = payloads.into_iter().take(n_vectors + 1).collect();
+        if payloads.len() != n_vectors {
+            return Err(RingDbError::CountMismatch {
+                vectors: n_vectors,
+                payloads: payloads.len(),
+            });
+        }
+        match self.check_payloads {
+            true => self.writer.push_all_checked(vectors, &payloads)?,
+            false => self.writer.push_all(vectors, &payloads)?,
+        }
+        Ok(())
     }
 
     /// Adds a vector and the bytes of its payload as they are, for a
@@ -186,20 +270,12 @@ impl<T: Serialize + DeserializeOwned> RingDb<T> {
     /// [`Io`](crate::RingDbError::Io) (`NotFound` if there is no such directory),
     /// [`NotADatabase`](crate::RingDbError::NotADatabase),
     /// [`UnsupportedVersion`](crate::RingDbError::UnsupportedVersion),
+    /// [`TypeMismatch`](crate::RingDbError::TypeMismatch) if the payloads were stored as another type,
     /// [`Corrupt`](crate::RingDbError::Corrupt) naming file, byte and finding,
     /// [`FloatEnvironment`](crate::RingDbError::FloatEnvironment).
     pub fn load(dir: &Path, backend_preference: BackendPreference) -> Result<SealedRingDb<T>> {
         let BackendPreference::Cpu = backend_preference;
-        let Segment { vectors, payloads } = Segment::open(dir)?;
-        if let Err(ringdb_index::Error::NotFinite { index, value }) =
-            check_finite(vectors.as_slice())
-        {
-            let (row, coordinate) = (index / vectors.dims(), index % vectors.dims());
-            let what = format!("coordinate {coordinate} of row {row} is {value}");
-            return Err(vectors.corrupt_at(index, what).into());
-        }
-        check_environment()?;
-        Ok(SealedRingDb::new(Segment { vectors, payloads }))
+        OpenOptions::new().open(dir)
     }
 
     /// Number of vectors added.
@@ -224,6 +300,18 @@ impl<T: Serialize + DeserializeOwned> RingDb<T> {
     #[must_use]
     pub fn backend_name(&self) -> &str {
         BACKEND_NAME
+    }
+}
+
+impl<T: Pod> RingDb<T> {
+    /// Adds a vector and its payload, which is stored as it lies in memory and read in place, for
+    /// [`PayloadCodec::Pod`].
+    ///
+    /// # Errors
+    /// As [`add_vector`](Self::add_vector); `TypeMismatch` with another codec.
+    pub fn add_vector_pod(&mut self, vector: &[f32], payload: &T) -> Result<()> {
+        check_finite(vector)?;
+        Ok(self.writer.push_pod(vector, payload)?)
     }
 }
 

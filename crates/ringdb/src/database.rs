@@ -7,19 +7,19 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
 
-use ringdb_index::{Kernel, Ring, Rows, ring_ids};
-use ringdb_storage::{PayloadCodec, Segment};
+use ringdb_index::{Kernel, Ring};
+use ringdb_storage::{PayloadCodec, Payloads, Pod, Segment};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Result;
 use crate::query::{DiskQuery, QueryResult, RangeQuery, RingQuery};
-use crate::search::Search;
+use crate::search::{Search, ids};
 
 pub(crate) const BACKEND_NAME: &str = "cpu";
 
 /// A database that is complete: made by [`RingDb::build`](crate::RingDb::build) or
-/// [`RingDb::load`](crate::RingDb::load).
+/// [`RingDb::load`](crate::RingDb::load), or by [`OpenOptions::open`](crate::OpenOptions::open).
 ///
 /// `Send + Sync` whatever `T` is.
 pub struct SealedRingDb<T = ()> {
@@ -34,11 +34,6 @@ impl<T> SealedRingDb<T> {
             kernel: Kernel::fastest(),
         }
     }
-
-    fn rows(&self) -> Result<Rows<'_>> {
-        let vectors = &self.segment.vectors;
-        Ok(Rows::new(vectors.as_slice(), vectors.dims())?)
-    }
 }
 
 impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
@@ -47,7 +42,8 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// # Errors
     /// [`DimensionMismatch`](crate::RingDbError::DimensionMismatch),
     /// [`NotFinite`](crate::RingDbError::NotFinite) for a coordinate of the query,
-    /// [`InvalidBounds`](crate::RingDbError::InvalidBounds) naming the field.
+    /// [`InvalidBounds`](crate::RingDbError::InvalidBounds) naming the field;
+    /// [`Corrupt`](crate::RingDbError::Corrupt) for damage that was not looked for at opening.
     pub fn query(&self, q: &RingQuery<'_>) -> Result<QueryResult> {
         self.ids(q.query, q.ring()?)
     }
@@ -70,7 +66,7 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
 
     fn ids(&self, query: &[f32], ring: Ring) -> Result<QueryResult> {
         let start = Instant::now();
-        let ids = ring_ids(self.rows()?, query, &ring, self.kernel)?;
+        let ids = ids(&self.segment.vectors, query, &ring, self.kernel)?;
         Ok(QueryResult {
             ids,
             backend_used: BACKEND_NAME,
@@ -80,15 +76,15 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
 
     /// Begins a search in which bounds may be exclusive or `f64` and hits come with their distances.
     pub fn search<'a>(&'a self, query: &'a [f32]) -> Search<'a> {
-        Search::new(self.rows(), self.kernel, query)
+        Search::new(&self.segment.vectors, self.kernel, query)
     }
 
     /// The payload of vector `id`.
     ///
     /// # Errors
     /// [`IdOutOfRange`](crate::RingDbError::IdOutOfRange), [`Payload`](crate::RingDbError::Payload) if
-    /// the stored bytes are no `T`, [`TypeMismatch`](crate::RingDbError::TypeMismatch) if they are
-    /// stored by another codec than bincode.
+    /// the stored bytes are no `T`, [`TypeMismatch`](crate::RingDbError::TypeMismatch) if they are no
+    /// values of serde, [`Corrupt`](crate::RingDbError::Corrupt) if their checksum says so.
     pub fn fetch_payload(&self, id: u32) -> Result<T> {
         Ok(self.segment.payloads.fetch(id)?)
     }
@@ -101,10 +97,16 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
         Ok(self.segment.payloads.fetch_many(ids)?)
     }
 
+    /// All payloads in order of their ids. The first error is the last item.
+    pub fn payloads(&self) -> impl Iterator<Item = Result<T>> {
+        let payloads: Payloads<'_, T> = self.segment.payloads.iter();
+        payloads.map(|payload| Ok(payload?))
+    }
+
     /// The payload of vector `id` as the codec stored it.
     ///
     /// # Errors
-    /// [`IdOutOfRange`](crate::RingDbError::IdOutOfRange).
+    /// [`IdOutOfRange`](crate::RingDbError::IdOutOfRange), [`Corrupt`](crate::RingDbError::Corrupt).
     pub fn payload_bytes(&self, id: u32) -> Result<&[u8]> {
         Ok(self.segment.payloads.fetch_bytes(id)?)
     }
@@ -115,10 +117,16 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
         self.segment.payloads.codec()
     }
 
+    /// The name under which the type of the payloads is stored; empty where none is known.
+    #[must_use]
+    pub fn payload_type(&self) -> &str {
+        self.segment.payloads.type_name()
+    }
+
     /// The coordinates of vector `id`.
     ///
     /// # Errors
-    /// [`IdOutOfRange`](crate::RingDbError::IdOutOfRange).
+    /// [`IdOutOfRange`](crate::RingDbError::IdOutOfRange), [`Corrupt`](crate::RingDbError::Corrupt).
     pub fn vector(&self, id: u32) -> Result<Cow<'_, [f32]>> {
         Ok(Cow::Borrowed(self.segment.vectors.row(id)?))
     }
@@ -145,6 +153,19 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     #[must_use]
     pub fn backend_name(&self) -> &str {
         BACKEND_NAME
+    }
+}
+
+impl<T: Pod> SealedRingDb<T> {
+    /// The payload of vector `id` where it lies, for payloads in
+    /// [`PayloadCodec::Pod`](crate::PayloadCodec::Pod).
+    ///
+    /// # Errors
+    /// [`IdOutOfRange`](crate::RingDbError::IdOutOfRange), [`Corrupt`](crate::RingDbError::Corrupt),
+    /// [`TypeMismatch`](crate::RingDbError::TypeMismatch) if they are stored otherwise,
+    /// [`Payload`](crate::RingDbError::Payload) if they have another size than `T`.
+    pub fn payload_ref(&self, id: u32) -> Result<&T> {
+        Ok(self.segment.payloads.fetch_ref(id)?)
     }
 }
 

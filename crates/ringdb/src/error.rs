@@ -114,7 +114,7 @@ pub enum RingDbError {
         supported: u32,
     },
 
-    /// Payloads were added or fetched in another form than the one they are stored in.
+    /// Payloads were added or fetched as another type, or in another form, than they are stored.
     #[error("the payloads are stored as {stored}, not as {asked}")]
     TypeMismatch {
         /// What the database stores.
@@ -132,6 +132,15 @@ pub enum RingDbError {
         value: u64,
         /// The limit.
         max: u64,
+    },
+
+    /// Another number of payloads than of vectors.
+    #[error("{payloads} payloads for {vectors} vectors")]
+    CountMismatch {
+        /// The number of vectors.
+        vectors: usize,
+        /// The number of payloads, as far as they were counted: up to one more than there are vectors.
+        payloads: usize,
     },
 
     /// A computing thread does not round to nearest or flushes subnormal numbers to zero, which would
@@ -227,6 +236,7 @@ impl From<ringdb_storage::Error> for RingDbError {
                 stored: stored.into(),
                 asked: asked.into(),
             },
+            Error::TypeMismatch { stored, asked } => Self::TypeMismatch { stored, asked },
             Error::IdOutOfRange { id, len } => Self::IdOutOfRange { id, len },
             Error::DimensionMismatch { expected, got } => Self::DimensionMismatch { expected, got },
             Error::InvalidDims { dims, max } => Self::InvalidDims { dims, max },

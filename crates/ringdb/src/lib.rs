@@ -62,15 +62,20 @@ mod config;
 mod query;
 mod search;
 mod database;
+mod open;
 mod builder;
+mod salvage;
 
 pub use builder::{BuildOptions, RingDb};
 pub use config::{BackendPreference, RingDbConfig};
 pub use database::SealedRingDb;
 pub use error::{Corruption, Result, RingDbError};
+pub use open::OpenOptions;
 pub use query::{DiskQuery, QueryResult, RangeQuery, RingQuery};
 pub use ringdb_index::{Error as RingError, Ring};
-pub use ringdb_storage::{Error as StorageError, MappedFile, PayloadCodec};
+pub use ringdb_storage::{Access, Error as StorageError, MappedFile, PayloadCodec, Pod, Verify};
+pub use ringdb_storage::{Damage, Loss, Report, Salvaged, SalvagedRow};
+pub use salvage::{salvage, verify};
 pub use search::{Search, SearchResult};
 
 // The two layers do not know each other and must agree.

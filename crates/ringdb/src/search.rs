@@ -2,7 +2,8 @@
 
 use std::ops::RangeBounds;
 
-use ringdb_index::{Kernel, Ring, Rows, distances, ring_ids};
+use ringdb_index::{Kernel, Ring, Rows, distances, ring_ids_after};
+use ringdb_storage::Vectors;
 
 use crate::error::Result;
 
@@ -27,7 +28,7 @@ use crate::error::Result;
 #[must_use = "a search does nothing until it is run"]
 #[derive(Debug)]
 pub struct Search<'a> {
-    rows: Result<Rows<'a>>,
+    vectors: &'a Vectors,
     kernel: Kernel,
     query: &'a [f32],
     /// Errors in the bounds are reported by `run`, so that the steps can be chained.
@@ -47,10 +48,10 @@ pub struct SearchResult {
 }
 
 impl<'a> Search<'a> {
-    pub(crate) fn new(rows: Result<Rows<'a>>, kernel: Kernel, query: &'a [f32]) -> Self {
+    pub(crate) fn new(vectors: &'a Vectors, kernel: Kernel, query: &'a [f32]) -> Self {
         let everything = Ring::from_bounds(..).map_err(Into::into);
         Self {
-            rows,
+            vectors,
             kernel,
             query,
             ring: everything,
@@ -99,14 +100,33 @@ impl<'a> Search<'a> {
     /// # Errors
     /// [`InvalidBounds`](crate::RingDbError::InvalidBounds),
     /// [`DimensionMismatch`](crate::RingDbError::DimensionMismatch),
-    /// [`NotFinite`](crate::RingDbError::NotFinite) for a coordinate of the query.
+    /// [`NotFinite`](crate::RingDbError::NotFinite) for a coordinate of the query;
+    /// [`Corrupt`](crate::RingDbError::Corrupt) for damage that was not looked for at opening.
     pub fn run(self) -> Result<SearchResult> {
-        let (rows, kernel) = (self.rows?, self.kernel);
-        let ids = ring_ids(rows, self.query, &self.ring?, kernel)?;
+        let (vectors, kernel) = (self.vectors, self.kernel);
+        let ids = ids(vectors, self.query, &self.ring?, kernel)?;
         let distances = match self.distances {
-            true => Some(distances(rows, self.query, &ids, kernel)?),
+            // Of hits, whose rows were checked when they were found.
+            true => Some(distances(rows(vectors)?, self.query, &ids, kernel)?),
             false => None,
         };
         Ok(SearchResult { ids, distances })
     }
+}
+
+fn rows(vectors: &Vectors) -> Result<Rows<'_>> {
+    Ok(Rows::new(vectors.as_slice(), vectors.dims())?)
+}
+
+/// The ids of all vectors in the ring, ascending. Each row is checked before it is read, if it was not
+/// before.
+pub(crate) fn ids(
+    vectors: &Vectors,
+    query: &[f32],
+    ring: &Ring,
+    kernel: Kernel,
+) -> Result<Vec<u32>> {
+    ring_ids_after(rows(vectors)?, query, ring, kernel, |span| {
+        Ok(vectors.verify(span)?)
+    })
 }

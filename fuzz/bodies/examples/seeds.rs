@@ -1,14 +1,155 @@
-//! Writes the inputs that fuzzing starts from: `cargo run -p ringdb-fuzz-bodies --example seeds`.
+//! Writes the inputs that fuzzing starts from: `cargo run -p ringdb-fuzz-bodies --example seeds`, with
+//! the names of targets behind `--` for those only.
+//!
+//! Seeds called `seed-` are whole, and those called `bad-` must be refused.
 
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use ringdb_storage::PayloadStoreBuilder;
+use ringdb_fuzz_bodies::npy_file;
+use ringdb_storage::{PayloadCodec, PayloadStoreBuilder, SegmentWriter};
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/payload_store");
-    fs::create_dir_all(&corpus)?;
+type Result = std::result::Result<(), Box<dyn Error>>;
+
+/// Writes the seeds of a target to its corpus.
+type Write = fn(&Path) -> Result;
+
+const TARGETS: &[(&str, Write)] = &[
+    ("decode", decode),
+    ("directory", directory),
+    ("manifest", manifest),
+    ("npy", npy),
+    ("payload_store", payload_store),
+];
+
+fn main() -> Result {
+    let chosen: Vec<String> = std::env::args().skip(1).collect();
+    for (target, write) in TARGETS {
+        if chosen.is_empty() || chosen.iter().any(|name| name == target) {
+            let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../corpus")
+                .join(target);
+            fs::create_dir_all(&corpus)?;
+            write(&corpus)?;
+        }
+    }
+    Ok(())
+}
+
+/// Variants by their numbers, as bincode writes them (four bytes) and postcard (one).
+fn decode(corpus: &Path) -> Result {
+    let text = [&[0, 4, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0][..], b"violin"].concat();
+    let units = [&[0, 2, 0, 0, 0][..], &(1_u64 << 60).to_le_bytes()].concat();
+    let deep = [&[0][..], &[7, 0, 0, 0].repeat(50_000)].concat();
+    let number = [&[0, 3, 0, 0, 0][..], &[1; 16], &[0, 0, 0x80, 0x3f], b"x"].concat();
+    for (name, input) in [
+        ("seed-nothing", &[0, 0, 0, 0, 0][..]),
+        ("seed-text", &text),
+        ("seed-number", &number),
+        ("seed-postcard-list", &[1, 6, 3, 0, 1, 1, 2, 4]),
+        ("seed-postcard-map", &[1, 8, 1, 1, b'k', 4, 1, b'v']),
+        ("bad-units", &units),
+        ("bad-deep", &deep),
+        ("bad-left-over", &[1, 0, 0]),
+    ] {
+        fs::write(corpus.join(name), input)?;
+    }
+    Ok(())
+}
+
+/// Nothing is known of what a generator makes of bytes; fuzzing finds out.
+fn directory(corpus: &Path) -> Result {
+    for step in [1_u32, 7, 31, 97] {
+        let input: Vec<u8> = (0..64_u32).map(|i| (i * step) as u8).collect();
+        fs::write(corpus.join(format!("start-{step}")), input)?;
+    }
+    Ok(())
+}
+
+fn manifest(corpus: &Path) -> Result {
+    for codec in [PayloadCodec::Bincode, PayloadCodec::Raw] {
+        let dir = tempfile::tempdir()?;
+        SegmentWriter::<String>::in_directory(dir.path(), false, 3, codec)?.finish()?;
+        let file = fs::read(dir.path().join("MANIFEST"))?;
+        let whole = [&[0][..], &file].concat();
+        fs::write(corpus.join(format!("seed-{codec}")), whole)?;
+        let sealed = [&[1][..], &head_and_body(&file)?].concat();
+        fs::write(corpus.join(format!("seed-{codec}-sealed")), sealed)?;
+        let cut = [&[0][..], &file[..file.len() - 1]].concat();
+        fs::write(corpus.join(format!("bad-{codec}-cut")), cut)?;
+    }
+    Ok(())
+}
+
+fn npy(corpus: &Path) -> Result {
+    let numbers: Vec<u8> = [1.0_f32, -2.5, 3e-42, f32::NAN, f32::MAX, -0.0]
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
+    // Padded as numpy does it: the numbers begin at a multiple of 64.
+    let text = npy_header("'<f4'", "False", "(2, 3)");
+    for version in 1..=3 {
+        let width = if version == 1 { 117 } else { 115 };
+        let file = npy_file(version, &format!("{text:width$}\n"), &numbers);
+        fs::write(corpus.join(format!("seed-f4-v{version}")), &file)?;
+        for (place, length) in [("length", 9), ("header", 60), ("row", 151)] {
+            let name = format!("bad-cut-in-{place}-v{version}");
+            fs::write(corpus.join(name), &file[..length])?;
+        }
+    }
+    fs::write(corpus.join("bad-cut-in-magic"), b"\x93NUMP")?;
+    for (name, descr, fortran_order, shape) in [
+        ("seed-f2", "'<f2'", "False", "(4, 3)"),
+        ("seed-fortran-row", "'<f4'", "True", "(1, 6)"),
+        ("seed-fortran-column", "'<f4'", "True", "(6, 1)"),
+        ("seed-list", "\"<f4\"", "False", "[3, 1 + 1]"),
+        ("bad-fortran", "'<f4'", "True", "(2, 3)"),
+    ] {
+        let text = npy_header(descr, fortran_order, shape);
+        fs::write(corpus.join(name), npy_file(1, &text, &numbers))?;
+    }
+    for (name, descr, shape) in [
+        ("seed-no-rows", "'<f4'", "(0, 3)"),
+        ("seed-no-rows-of-many-dims", "'<f2'", "(0, 99999999999999)"),
+        ("bad-no-dims", "'<f4'", "(6, 0)"),
+    ] {
+        let text = npy_header(descr, "False", shape);
+        fs::write(corpus.join(name), npy_file(1, &text, &[]))?;
+    }
+    for (name, descr, shape) in NPY_BAD {
+        let text = npy_header(descr, "False", shape);
+        fs::write(corpus.join(name), npy_file(1, &text, &numbers))?;
+    }
+    Ok(())
+}
+
+fn npy_header(descr: &str, fortran_order: &str, shape: &str) -> String {
+    format!("{{'descr': {descr}, 'fortran_order': {fortran_order}, 'shape': {shape}, }}")
+}
+
+/// Elements and shapes that no 24 bytes can have, or that are not read.
+const NPY_BAD: &[(&str, &str, &str)] = &[
+    ("bad-f8", "'<f8'", "(1, 3)"),
+    ("bad-big-endian", "'>f4'", "(2, 3)"),
+    ("bad-i4", "'<i4'", "(2, 3)"),
+    ("bad-u1", "'|u1'", "(8, 3)"),
+    ("bad-text", "'<U1'", "(2, 3)"),
+    ("bad-date", "'<M8[ns]'", "(1, 3)"),
+    ("bad-object", "'|O'", "(2, 3)"),
+    ("bad-record", "[('x', '<f4'), ('y', '<f2', (2,))]", "(3,)"),
+    ("bad-flat", "'<f4'", "(6,)"),
+    ("bad-3d", "'<f4'", "(1, 2, 3)"),
+    ("bad-negative", "'<f4'", "(-2, -3)"),
+    ("bad-long", "'<f4'", "(1, 3)"),
+    ("bad-short", "'<f4'", "(3, 3)"),
+    ("bad-product", "'|O'", "(9999999999, 9999999999)"),
+    ("bad-hex", "'<f4'", "(0x10000000000, 0x10000000000)"),
+    ("bad-nested", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", ""),
+    ("bad-escaped", "['\\N{']}', ['\\N{']}', [", ""),
+];
+
+fn payload_store(corpus: &Path) -> Result {
     for len in [0_u8, 1, 4] {
         let dir = tempfile::tempdir()?;
         let paths = ["payloads", "offsets"].map(|name| dir.path().join(name));
@@ -19,10 +160,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         builder.finish_persisted(&paths[0], &paths[1])?;
         let [payloads, offsets] = [fs::read(&paths[0])?, fs::read(&paths[1])?];
         for sign in [0, 1] {
+            let [payloads, offsets] = match sign {
+                0 => [payloads.clone(), offsets.clone()],
+                _ => [head_and_body(&payloads)?, head_and_body(&offsets)?],
+            };
             let [low, high] = u16::try_from(payloads.len())?.to_le_bytes();
             let input = [&[sign, low, high][..], &payloads, &offsets].concat();
             fs::write(corpus.join(format!("seed-{len}-{sign}")), input)?;
         }
     }
     Ok(())
+}
+
+/// The bytes of a file before its table; the body of the target puts new ones behind them.
+fn head_and_body(file: &[u8]) -> std::result::Result<Vec<u8>, Box<dyn Error>> {
+    let body_bytes = u64::from_le_bytes(file[48..56].try_into()?);
+    Ok(file[..64 + usize::try_from(body_bytes)?].to_vec())
 }

@@ -1,36 +1,76 @@
 //! Every input of the committed corpus through its body: what once failed, or reached far, must pass.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-fn replay(target: &str, body: fn(&[u8]) -> bool) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../corpus")
-        .join(target);
-    let mut paths: Vec<_> = fs::read_dir(&corpus)
-        .unwrap()
+/// A test for each target, named like it.
+macro_rules! replayed {
+    ($($target:ident)*) => {
+        const REPLAYED: &[&str] = &[$(stringify!($target)),*];
+        $(
+            #[test]
+            fn $target() {
+                replay(stringify!($target), ringdb_fuzz_bodies::$target);
+            }
+        )*
+    };
+}
+
+replayed! {
+    decode
+    directory
+    manifest
+    npy
+    payload_store
+}
+
+/// A folder of the harness.
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+}
+
+fn paths(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.unwrap().path())
         .collect();
     paths.sort();
-    assert!(!paths.is_empty(), "no corpus in {}", corpus.display());
+    paths
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap().to_string_lossy().into_owned()
+}
+
+fn replay(target: &str, body: fn(&[u8]) -> bool) {
+    let paths = paths(&folder("corpus").join(target));
+    assert!(!paths.is_empty(), "{target} has no corpus");
     for path in &paths {
         // Shown by the test runner only if the body panics.
         println!("{}", path.display());
         let opened = body(&fs::read(path).unwrap());
-        let is_seed = path
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .starts_with("seed-");
+        let name = stem(path);
         assert!(
-            opened || !is_seed,
+            opened || !name.starts_with("seed-"),
             "seeds are whole; this one was not opened"
+        );
+        assert!(
+            !opened || !name.starts_with("bad-"),
+            "bad seeds are damaged; this one was opened"
         );
     }
     println!("{} inputs of {target}", paths.len());
 }
 
 #[test]
-fn payload_store() {
-    replay("payload_store", ringdb_fuzz_bodies::payload_store);
+fn every_target_is_replayed() {
+    for name in ["fuzz_targets", "corpus"] {
+        let stems: Vec<_> = paths(&folder(name)).iter().map(|path| stem(path)).collect();
+        assert_eq!(stems, REPLAYED, "in {name}, sorted");
+    }
+    let manifest = fs::read_to_string(folder("Cargo.toml")).unwrap();
+    for target in REPLAYED {
+        let path = format!("path = \"fuzz_targets/{target}.rs\"");
+        assert!(manifest.contains(&path), "the manifest lacks {target}");
+    }
 }

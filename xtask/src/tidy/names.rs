@@ -12,6 +12,7 @@ struct Ban {
 
 const STORAGE: &str = "crates/ringdb-storage/src/";
 const INDEX: &str = "crates/ringdb-index/src/";
+const NPY: &str = "crates/ringdb-npy/src/";
 const FACADE: &str = "crates/ringdb/src/";
 const KERNELS: &[&str] = &["crates/ringdb-index/src/kernel/"];
 const PARALLEL: &[&str] = &["crates/ringdb-index/src/search.rs"];
@@ -29,6 +30,11 @@ const BANS: &[Ban] = &[
         allowed: &[],
     },
     Ban {
+        name: "std::fs",
+        within: NPY,
+        allowed: &[],
+    },
+    Ban {
         name: "tempfile",
         within: INDEX,
         allowed: &[],
@@ -46,6 +52,11 @@ const BANS: &[Ban] = &[
     Ban {
         name: "memmap2",
         within: FACADE,
+        allowed: &[],
+    },
+    Ban {
+        name: "memmap2",
+        within: NPY,
         allowed: &[],
     },
     Ban {
@@ -67,6 +78,25 @@ const BANS: &[Ban] = &[
         name: "bincode",
         within: STORAGE,
         allowed: &["crates/ringdb-storage/src/payload/codec.rs"],
+    },
+    Ban {
+        name: "postcard",
+        within: STORAGE,
+        allowed: &["crates/ringdb-storage/src/payload/codec.rs"],
+    },
+    Ban {
+        name: "std::fs",
+        within: STORAGE,
+        allowed: &[
+            "crates/ringdb-storage/src/disk/real.rs",
+            "crates/ringdb-storage/src/platform.rs",
+            "crates/ringdb-storage/src/mapped.rs",
+        ],
+    },
+    Ban {
+        name: "tempfile",
+        within: STORAGE,
+        allowed: &["crates/ringdb-storage/src/disk/real.rs"],
     },
     // Only the index computes, and it splits work and picks instructions in known places.
     Ban {
@@ -285,11 +315,17 @@ mod tests {
             &[],
         );
         check_bans(
-            "crates/ringdb-storage/src/staged.rs",
+            "crates/ringdb-storage/src/disk/real.rs",
             "use std::fs; use tempfile::TempDir;",
             &[],
         );
+        check_bans("crates/ringdb-storage/src/staging.rs", "use std::fs;", &[1]);
         check_bans("crates/ringdb/tests/all.rs", "use std::fs;", &[]);
+        check_bans(
+            "crates/ringdb-npy/src/header.rs",
+            "use std::fs::File;",
+            &[1],
+        );
         check_bans("crates/ringdb-cli/src/main.rs", "use std::fs;", &[]);
     }
 

@@ -8,6 +8,7 @@ use super::source::{Source, group_members, leading_name, line_at, words};
 const LIBRARIES: &[&str] = &[
     "crates/ringdb-storage/src/",
     "crates/ringdb-index/src/",
+    "crates/ringdb-npy/src/",
     "crates/ringdb/src/",
 ];
 
@@ -178,6 +179,7 @@ mod tests {
         let one = [
             Source::new("crates/ringdb-storage/src/lib.rs", "//! Empty."),
             Source::new("crates/ringdb-index/src/lib.rs", ROOT),
+            Source::new("crates/ringdb-npy/src/lib.rs", ROOT),
             Source::new("crates/ringdb/src/lib.rs", ROOT),
         ];
         assert_eq!(modules(&one), all[..1]);

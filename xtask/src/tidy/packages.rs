@@ -11,8 +11,9 @@ use crate::run::{Result, cargo, output};
 const EDGES: &[(&str, &[&str])] = &[
     ("ringdb-storage", &[]),
     ("ringdb-index", &[]),
+    ("ringdb-npy", &[]),
     ("ringdb", &["ringdb-index", "ringdb-storage"]),
-    ("ringdb-cli", &["ringdb"]),
+    ("ringdb-cli", &["ringdb", "ringdb-npy"]),
 ];
 
 /// Members that nothing may depend on, not even for tests.
@@ -181,10 +182,16 @@ mod tests {
             &[],
             &["ringdb-index depends on ringdb-storage"],
         );
+        check_edges(
+            "ringdb-npy",
+            &["ringdb"],
+            &[],
+            &["ringdb-npy depends on ringdb"],
+        );
         check_edges("ringdb-storage", &[], &["ringdb-index"], &[]);
         check_edges(
             "ringdb-cli",
-            &["ringdb", "ringdb-index"],
+            &["ringdb", "ringdb-npy", "ringdb-index"],
             &[],
             &["ringdb-cli depends on ringdb-index"],
         );

@@ -1,6 +1,6 @@
 //! `ringdb query` on databases that another program of the library wrote.
 
-use ringdb::{BuildOptions, PayloadCodec};
+use ringdb::{BuildOptions, PayloadCodec, RingDb};
 
 use crate::support::{Outcome, Place};
 
@@ -41,24 +41,68 @@ fn payloads_of_another_codec_are_said_once_not_to_be_shown() {
         assert_eq!(outcome, expected);
     }
     let info = place.run("info @db").done();
-    assert!(info.contains("payloads  bincode\n"), "{info}");
+    assert!(info.contains("payloads  bincode, String\n"), "{info}");
+}
+
+#[track_caller]
+fn check_info(place: &Place, payloads: &str) {
+    let info = place.run("info @db").done();
+    let line = format!("payloads  {payloads}\n");
+    assert!(info.contains(&line), "{line} in {info}");
 }
 
 #[test]
-fn payloads_are_none_only_where_vectors_have_no_bytes() {
+fn info_names_the_type_of_the_payloads_where_it_is_known() {
     for (codec, payloads, expected) in [
         (
             PayloadCodec::Bincode,
             [b"".as_slice()].as_slice(),
-            "bincode",
+            "bincode, String",
         ),
-        (PayloadCodec::Bincode, &[], "bincode"),
+        (PayloadCodec::Bincode, &[], "bincode, String"),
+        (PayloadCodec::Postcard, &[b"a"], "postcard, String"),
         (PayloadCodec::JsonText, &[b""], "json-text"),
     ] {
-        let info = foreign(codec, payloads).run("info @db").done();
-        let line = format!("payloads  {expected}\n");
-        assert!(info.contains(&line), "{line} in {info}");
+        check_info(&foreign(codec, payloads), expected);
     }
+    let named = |name: &str| {
+        let place = Place::new();
+        let options = BuildOptions::new(1).persist(place.path("db"));
+        let db = options.payload_type(name).create::<u8>();
+        db.and_then(RingDb::build).expect("the disk is not full");
+        place
+    };
+    check_info(&named("Song"), "bincode, Song");
+    // Whoever wrote it may have meant harm.
+    check_info(
+        &named("\x1b[2J\nvectors   9\u{9b}"),
+        "bincode, \\u001b[2J vectors   9\\u009b",
+    );
+}
+
+#[test]
+fn payloads_are_none_where_their_type_or_their_bytes_say_so() {
+    let place = Place::new();
+    let db = BuildOptions::new(1)
+        .persist(place.path("db"))
+        .create::<()>();
+    db.and_then(RingDb::build).expect("the disk is not full");
+    check_info(&place, "none");
+
+    // Without a type: ring-db stored none, and raw bytes have none.
+    let raw = |payload: &[u8]| {
+        let place = Place::new();
+        let options = BuildOptions::new(1).persist(place.path("db"));
+        let db = options.codec(PayloadCodec::Raw).create::<()>();
+        let mut db = db.expect("the directory is writable");
+        db.add_vector_bytes(&[0.0], b"").expect("it is a vector");
+        db.add_vector_bytes(&[0.0], payload)
+            .expect("it is a vector");
+        db.build().expect("the disk is not full");
+        place
+    };
+    check_info(&raw(b""), "none");
+    check_info(&raw(b"x"), "raw");
 }
 
 #[test]

@@ -6,4 +6,6 @@ mod build;
 mod refused;
 mod query;
 mod foreign;
+mod verify;
+mod salvage;
 mod output;

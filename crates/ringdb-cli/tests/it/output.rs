@@ -57,6 +57,8 @@ fn nothing_but_text_goes_into_pipes() {
         "query @db --vectors @five.npy --range ..",
         "query @db --vectors @five.npy --range .. --json",
         "info @db",
+        "verify @db",
+        "salvage @db @new",
         "demo",
         "--help",
         "query --help",
@@ -91,6 +93,8 @@ fn help_tells_the_exit_codes_and_the_ranges() {
         "build --help",
         "query --help",
         "info --help",
+        "verify --help",
+        "salvage --help",
         "query -h",
     ] {
         let help = place.run(line).done();

@@ -1,26 +1,33 @@
-//! Writing payloads: each is encoded when it is pushed and goes to a file, so that memory holds one
-//! payload and the offsets, however many there are.
+//! Writing payloads: each is encoded when it is pushed and goes to a file, and so does its offset, so
+//! that memory holds one payload and a buffer, however many there are.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use bytemuck::Pod;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tempfile::TempPath;
 use uuid::Uuid;
 
-use super::codec::{PayloadCodec, check_size, decode, encode};
+use super::codec::{BYTES, PayloadCodec, SERDE, check_size};
+use super::kind::PayloadKind;
 use super::offsets::Offsets;
+use super::record::Records;
 use super::store::PayloadStore;
 use crate::append::AppendFile;
+use crate::body::{Body, Verify};
+use crate::contents::MappedFile;
+use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
-use crate::header::{HEADER_BYTES, Kind, Origin};
-use crate::limits::ROWS_MAX;
-use crate::mapped::{MappedFile, as_bytes};
-use crate::platform;
-use crate::publish::{Target, parent, publish};
+use crate::header::{HEADER_BYTES, Header, Origin};
+use crate::layout::{Kind, STAGED_PAIR_PREFIX};
+use crate::limits::{POD_ALIGN, ROWS_MAX};
+use crate::options::{PayloadType, ReadOptions};
+use crate::publish::parent;
+use crate::temporary::Staged;
 
 /// Collects payloads of type `T` and makes a [`PayloadStore`] of them.
 ///
@@ -41,10 +48,14 @@ use crate::publish::{Target, parent, publish};
 /// # }
 /// ```
 pub struct PayloadStoreBuilder<T> {
+    disk: Arc<dyn Disk>,
     payloads: AppendFile,
-    /// `offsets[i]` is where payload `i` begins; the last is where the next one will.
-    offsets: Vec<u64>,
-    codec: PayloadCodec,
+    /// Where each record begins, and where the next one will.
+    offsets: AppendFile,
+    len: usize,
+    kind: PayloadKind,
+    records: Records,
+    origin: Origin,
     marker: PhantomData<fn(T)>,
 }
 
@@ -52,44 +63,56 @@ pub struct PayloadStoreBuilder<T> {
 pub(crate) struct Encoded<'a>(Cow<'a, [u8]>);
 
 impl<T: Serialize> PayloadStoreBuilder<T> {
-    /// An empty builder. Payloads go to a file without a name in the system's directory for temporary
-    /// files: nobody else can open it, and it is gone when the store is dropped or the process dies.
+    /// An empty builder of payloads in bincode. They go to a file without a name in the system's
+    /// directory for temporary files: nobody else can open it, and it is gone when the store is dropped
+    /// or the process dies.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be made.
     pub fn new() -> Result<Self> {
-        Self::spilled(PayloadCodec::Bincode)
+        Self::with_codec(PayloadCodec::Bincode)
     }
 
     /// Encodes `payload` and appends its bytes.
     ///
     /// # Errors
     /// [`Error::Encode`] if it does not serialise, [`Error::TooLarge`] past a
-    /// [limit](crate::limits), [`Error::Io`] if the file cannot be written.
+    /// [limit](crate::limits), [`Error::CodecMismatch`] if the codec is none of serde's, [`Error::Io`]
+    /// if the file cannot be written.
     pub fn push(&mut self, payload: T) -> Result<()> {
         let encoded = self.encode(&payload)?;
-        self.make_room()?;
-        self.append(&encoded);
-        Ok(())
+        self.add(&encoded)
     }
 
     /// The bytes of `payload`; nothing is written yet.
     pub(crate) fn encode(&self, payload: &T) -> Result<Encoded<'static>> {
-        self.codec.expect(PayloadCodec::Bincode)?;
-        self.admit(Cow::Owned(encode(payload)?))
+        let codec = self.kind.codec;
+        codec.expect(&SERDE)?;
+        self.admit(Cow::Owned(codec.encode(payload)?))
     }
 }
 
 impl<T: Serialize + DeserializeOwned> PayloadStoreBuilder<T> {
+    /// As [`PayloadStoreBuilder::push`], and decodes the bytes again first, so that what went in can
+    /// come back.
+    ///
+    /// # Errors
+    /// As [`PayloadStoreBuilder::push`]; [`Error::Encode`] also if the bytes do not decode as a `T`.
+    pub fn push_checked(&mut self, payload: T) -> Result<()> {
+        let encoded = self.encode_checked(&payload)?;
+        self.add(&encoded)
+    }
+
     /// The bytes of `payload`, which have been decoded again and so can be fetched.
     pub(crate) fn encode_checked(&self, payload: &T) -> Result<Encoded<'static>> {
         let encoded = self.encode(payload)?;
-        match decode::<T>(&encoded.0) {
+        match self.kind.codec.decode::<T>(&encoded.0) {
             Ok(_) => Ok(encoded),
             Err(what) => {
+                let codec = self.kind.codec;
                 let what = format!(
                     "its bytes do not decode again: {what} (untagged enums, skipped fields and values \
-                     of any type, such as those of JSON, cannot be read back from bincode)"
+                     of any type, such as those of JSON, cannot be read back from {codec})"
                 );
                 Err(Error::Encode {
                     type_name: std::any::type_name::<T>(),
@@ -100,16 +123,220 @@ impl<T: Serialize + DeserializeOwned> PayloadStoreBuilder<T> {
     }
 }
 
-impl<T: DeserializeOwned> PayloadStoreBuilder<T> {
-    /// Ends the writing and opens the payloads for reading. Their file still has no name.
+impl<T: Pod> PayloadStoreBuilder<T> {
+    /// Appends a payload as it lies in memory, for [`PayloadCodec::Pod`].
     ///
     /// # Errors
-    /// [`Error::Io`] if the rest cannot be written or the file not be mapped, [`Error::Corrupt`] if it
-    /// does not hold what was pushed.
+    /// [`Error::CodecMismatch`] with another codec, [`Error::TooLarge`], [`Error::Io`].
+    pub fn push_pod(&mut self, payload: &T) -> Result<()> {
+        let encoded = self.pod(payload)?;
+        self.add(&encoded)
+    }
+
+    /// The bytes of a payload that is stored as it lies in memory.
+    pub(crate) fn pod<'a>(&self, payload: &'a T) -> Result<Encoded<'a>> {
+        const {
+            assert!(
+                align_of::<T>() <= POD_ALIGN,
+                "payloads that are read in place are aligned to 16 bytes at most"
+            );
+        }
+        self.kind.codec.expect(&[PayloadCodec::Pod])?;
+        self.admit(Cow::Borrowed(bytemuck::bytes_of(payload)))
+    }
+}
+
+impl<T> PayloadStoreBuilder<T> {
+    /// An empty builder of payloads in another codec than bincode; for the rest as
+    /// [`PayloadStoreBuilder::new`].
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be made.
+    pub fn with_codec(codec: PayloadCodec) -> Result<Self> {
+        Self::spilled(disk::real(), codec)
+    }
+
+    /// A builder whose files have no names.
+    pub(crate) fn spilled(disk: Arc<dyn Disk>, codec: PayloadCodec) -> Result<Self> {
+        let path = std::env::temp_dir();
+        let nameless = || {
+            let file = disk.create_nameless(&path);
+            let file = file.map_err(Error::io("create a file in", &path))?;
+            Ok(AppendFile::new(file, path.clone()))
+        };
+        let files = [nameless()?, nameless()?];
+        // Chosen now, because the checksums of the payloads cover it.
+        let origin = Origin {
+            uuid: Uuid::new_v4(),
+            generation: 0,
+        };
+        Ok(Self::over(disk, files, codec, origin))
+    }
+
+    /// A builder whose files are part of a segment.
+    pub(crate) fn staged(
+        disk: Arc<dyn Disk>,
+        [payloads, offsets]: [PathBuf; 2],
+        codec: PayloadCodec,
+        origin: Origin,
+    ) -> Result<Self> {
+        let files = [
+            AppendFile::create(&*disk, payloads)?,
+            AppendFile::create(&*disk, offsets)?,
+        ];
+        Ok(Self::over(disk, files, codec, origin))
+    }
+
+    fn over(
+        disk: Arc<dyn Disk>,
+        [payloads, mut offsets]: [AppendFile; 2],
+        codec: PayloadCodec,
+        origin: Origin,
+    ) -> Self {
+        offsets.append(&0_u64.to_le_bytes());
+        let kind = PayloadKind::of::<T>(codec);
+        Self {
+            disk,
+            payloads,
+            offsets,
+            len: 0,
+            records: Records::new(&kind, origin),
+            kind,
+            origin,
+            marker: PhantomData,
+        }
+    }
+
+    /// The name under which the type of the payloads is stored, in place of
+    /// [`type_name`](crate::type_name).
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for more than
+    /// [`TYPE_NAME_BYTES_MAX`](crate::limits::TYPE_NAME_BYTES_MAX) bytes.
+    pub fn with_type_name(self, name: impl Into<String>) -> Result<Self> {
+        let kind = self.kind.named(name.into())?;
+        Ok(Self { kind, ..self })
+    }
+
+    /// Payloads of this kind, whatever `T` is, for bytes that were encoded elsewhere. Nothing was pushed
+    /// yet.
+    pub(crate) fn of_kind(self, kind: PayloadKind) -> Self {
+        let records = Records::new(&kind, self.origin);
+        Self {
+            kind,
+            records,
+            ..self
+        }
+    }
+
+    /// Appends bytes as they are, for [`PayloadCodec::Raw`] and [`PayloadCodec::JsonText`]. They are
+    /// not looked at.
+    ///
+    /// # Errors
+    /// [`Error::CodecMismatch`] with another codec, [`Error::TooLarge`], [`Error::Io`].
+    pub fn push_bytes(&mut self, payload: &[u8]) -> Result<()> {
+        let encoded = self.raw(payload)?;
+        self.add(&encoded)
+    }
+
+    /// Number of payloads pushed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing was pushed yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn kind(&self) -> &PayloadKind {
+        &self.kind
+    }
+
+    /// Bytes of the bodies of both files so far: payloads, offsets.
+    pub(crate) fn body_bytes(&self) -> [u64; 2] {
+        [self.payloads.body_bytes(), self.offsets.body_bytes()]
+    }
+
+    /// Bytes that are stored as they are.
+    pub(crate) fn raw<'a>(&self, bytes: &'a [u8]) -> Result<Encoded<'a>> {
+        self.kind.codec.expect(&BYTES)?;
+        self.admit(Cow::Borrowed(bytes))
+    }
+
+    /// Checks the limits before anything is written.
+    pub(crate) fn admit<'a>(&self, bytes: Cow<'a, [u8]>) -> Result<Encoded<'a>> {
+        check_size(bytes.len() as u64)?;
+        let value = self.len as u64 + 1;
+        if value > ROWS_MAX {
+            return Err(Error::TooLarge {
+                what: "payloads",
+                value,
+                max: ROWS_MAX,
+            });
+        }
+        Ok(Encoded(bytes))
+    }
+
+    fn add(&mut self, encoded: &Encoded<'_>) -> Result<()> {
+        self.make_room()?;
+        self.append(encoded);
+        Ok(())
+    }
+
+    /// After `Ok`, the next [`Self::append`] cannot fail.
+    pub(crate) fn make_room(&mut self) -> Result<()> {
+        self.payloads.make_room()?;
+        self.offsets.make_room()
+    }
+
+    pub(crate) fn append(&mut self, Encoded(bytes): &Encoded<'_>) {
+        // Below the number of rows, which fits.
+        let tail = self.records.tail(self.len as u32, bytes);
+        self.payloads.append(bytes);
+        self.payloads.append(tail.as_slice());
+        self.offsets
+            .append(&self.payloads.body_bytes().to_le_bytes());
+        self.len += 1;
+    }
+
+    fn headers(&self) -> [Header; 2] {
+        let header = |kind, detail, count, width| Header {
+            kind,
+            detail,
+            origin: self.origin,
+            count,
+            body_bytes: 0,
+            width,
+        };
+        let (count, kind) = (self.len as u64, &self.kind);
+        [
+            header(Kind::Payloads, kind.codec.id(), count, kind.width),
+            header(Kind::Offsets, 0, count + 1, 0),
+        ]
+    }
+
+    /// Completes the files of a segment; the checksums are those of payloads and offsets.
+    pub(crate) fn finish_staged(self) -> Result<[u32; 2]> {
+        let [header, offset_header] = self.headers();
+        Ok([
+            self.payloads.finish(header, &self.kind.type_name)?,
+            self.offsets.finish(offset_header, "")?,
+        ])
+    }
+
+    /// Ends the writing and opens the payloads for reading. Their files still have no names.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the rest cannot be written or the files not be mapped, [`Error::Corrupt`] if
+    /// they do not hold what was pushed.
     pub fn finish(self) -> Result<PayloadStore<T>> {
-        let payloads = spilled(self.payloads)?;
-        let offsets = Offsets::in_memory(self.offsets, payloads.bytes().len() as u64)?;
-        Ok(PayloadStore::new(payloads, offsets, self.codec))
+        let [record_bytes, _] = self.body_bytes();
+        let (body, offsets) = (spilled(self.payloads)?, spilled(self.offsets)?);
+        let offsets = Offsets::over(offsets, record_bytes, Verify::Open)?;
+        Ok(PayloadStore::new(body, offsets, self.records, self.kind))
     }
 
     /// Ends the writing, keeps the payloads in two new files, and opens those.
@@ -124,123 +351,38 @@ impl<T: DeserializeOwned> PayloadStoreBuilder<T> {
     /// [`Error::DurabilityUnknown`] if a sync fails. After any of them but the last, neither target
     /// exists that did not before.
     pub fn finish_persisted(self, payloads: &Path, offsets: &Path) -> Result<PayloadStore<T>> {
+        let disk = Arc::clone(&self.disk);
         for target in [payloads, offsets] {
-            if target.symlink_metadata().is_ok() || payloads == offsets {
+            if payloads == offsets || disk.kind_of_name(target).is_ok() {
                 return Err(Error::AlreadyExists {
                     path: target.to_path_buf(),
                 });
             }
         }
-        let origin = Origin {
-            uuid: Uuid::new_v4(),
-            generation: 0,
-        };
-        let (codec, count) = (self.codec, self.len() as u64);
-        let bytes = spilled(self.payloads)?;
-        let staged_payloads = stage(payloads, bytes.bytes(), |file| {
-            file.finish(Kind::Payloads, codec.id(), origin, count)
-        })?;
-        let staged_offsets = stage(offsets, as_bytes(&self.offsets), |file| {
-            file.finish(Kind::Offsets, 0, origin, count + 1)
-        })?;
+        let [header, offset_header] = self.headers();
+        let store = self.finish()?;
+        // Each under its own checksum: what the file without a name lost is not sealed anew.
+        (0..store.len() as u32).try_for_each(|id| store.fetch_bytes(id).map(drop))?;
+        let (records, table) = store.bytes();
+        let name = &store.kind().type_name;
+        let staged_payloads = stage(&disk, payloads, records, header, name)?;
+        let staged_offsets = stage(&disk, offsets, table, offset_header, "")?;
         // Opened before the names are given: what is published has been seen to be whole.
-        let store = PayloadStore::load(&staged_payloads, &staged_offsets)?;
-        publish_staged(staged_payloads, payloads)?;
-        if let Err(error) = publish_staged(staged_offsets, offsets) {
+        let options = ReadOptions::new().payload_type(PayloadType::Any);
+        let open = |payloads: &Path, offsets: &Path| {
+            PayloadStore::open_pair(&*disk, payloads, offsets, &options)
+        };
+        let (store, _) = open(staged_payloads.path(), staged_offsets.path())?;
+        staged_payloads.publish(payloads)?;
+        if let Err(error) = staged_offsets.publish(offsets) {
             // Alone it is of no use and would be in the way of another try. But the system may report
             // an error for a rename that took place.
-            if PayloadStore::<T>::load(payloads, offsets).is_err() {
-                let _ = std::fs::remove_file(payloads);
+            if open(payloads, offsets).is_err() {
+                let _ = disk.remove_file(payloads);
             }
             return Err(error);
         }
         Ok(store)
-    }
-}
-
-impl<T> PayloadStoreBuilder<T> {
-    /// A builder whose file has no name.
-    pub(crate) fn spilled(codec: PayloadCodec) -> Result<Self> {
-        let path = std::env::temp_dir();
-        let file = tempfile::tempfile_in(&path).map_err(Error::io("create a file in", &path))?;
-        Ok(Self::over(AppendFile::new(file, path), codec))
-    }
-
-    /// A builder whose file is part of a segment.
-    pub(crate) fn staged(path: PathBuf, codec: PayloadCodec) -> Result<Self> {
-        Ok(Self::over(AppendFile::create(path)?, codec))
-    }
-
-    fn over(payloads: AppendFile, codec: PayloadCodec) -> Self {
-        Self {
-            payloads,
-            offsets: vec![0],
-            codec,
-            marker: PhantomData,
-        }
-    }
-
-    /// Number of payloads pushed.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    /// Whether nothing was pushed yet.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub(crate) fn codec(&self) -> PayloadCodec {
-        self.codec
-    }
-
-    /// Bytes of all payloads so far.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.payloads.body_bytes()
-    }
-
-    /// Bytes that are stored as they are, for a codec that is not serde's.
-    pub(crate) fn raw<'a>(&self, bytes: &'a [u8]) -> Result<Encoded<'a>> {
-        self.codec.expect(PayloadCodec::JsonText)?;
-        self.admit(Cow::Borrowed(bytes))
-    }
-
-    /// Checks the limits before anything is written.
-    fn admit<'a>(&self, bytes: Cow<'a, [u8]>) -> Result<Encoded<'a>> {
-        check_size(bytes.len() as u64)?;
-        let value = self.len() as u64 + 1;
-        if value > ROWS_MAX {
-            return Err(Error::TooLarge {
-                what: "payloads",
-                value,
-                max: ROWS_MAX,
-            });
-        }
-        Ok(Encoded(bytes))
-    }
-
-    /// After `Ok`, the next [`Self::append`] cannot fail.
-    pub(crate) fn make_room(&mut self) -> Result<()> {
-        self.payloads.make_room()
-    }
-
-    pub(crate) fn append(&mut self, encoded: &Encoded<'_>) {
-        self.payloads.append(&encoded.0);
-        self.offsets.push(self.payloads.body_bytes());
-    }
-
-    /// Completes the file of a segment and writes its offsets to `offsets`.
-    pub(crate) fn finish_staged(self, offsets: PathBuf, origin: Origin) -> Result<[u32; 2]> {
-        let count = self.len() as u64;
-        let payloads_crc = self
-            .payloads
-            .finish(Kind::Payloads, self.codec.id(), origin, count)?;
-        let mut table = AppendFile::create(offsets)?;
-        table.append_through(as_bytes(&self.offsets))?;
-        let offsets_crc = table.finish(Kind::Offsets, 0, origin, count + 1)?;
-        Ok([payloads_crc, offsets_crc])
     }
 }
 
@@ -249,48 +391,29 @@ impl<T> fmt::Debug for PayloadStoreBuilder<T> {
         let mut debug = f.debug_struct("PayloadStoreBuilder");
         debug
             .field("len", &self.len())
-            .field("codec", &self.codec)
+            .field("kind", &self.kind)
             .finish_non_exhaustive()
     }
 }
 
-/// What was appended to a file without a name, mapped through its descriptor and seen to be whole.
-fn spilled(payloads: AppendFile) -> Result<MappedFile> {
-    let (file, path, crc) = payloads.into_body()?;
-    let payloads = MappedFile::of(&file, &path)?.behind(HEADER_BYTES);
-    let found = crc32fast::hash(payloads.bytes());
-    if found != crc {
-        let what =
-            format!("a file of payloads without a name has checksum {found:08x}, not {crc:08x}");
-        return Err(Error::corrupt(&path, HEADER_BYTES as u64, what));
-    }
-    Ok(payloads)
+/// What was appended to a file without a name, mapped through its descriptor.
+fn spilled(file: AppendFile) -> Result<Body> {
+    let (file, path) = file.into_body()?;
+    let bytes = file.map().map_err(Error::io("map", &path))?;
+    Ok(Body::unchecked(MappedFile::of(bytes, &path), HEADER_BYTES))
 }
 
-/// Writes and syncs a file under a random name beside `target`; it is deleted unless it is published.
+/// Writes and syncs a file under a random name beside `target`.
 fn stage(
+    disk: &Arc<dyn Disk>,
     target: &Path,
     body: &[u8],
-    finish: impl FnOnce(AppendFile) -> Result<u32>,
-) -> Result<TempPath> {
-    let mut named = tempfile::Builder::new();
-    let permissions = platform::ordinary_file();
-    if let Some(permissions) = permissions {
-        named.permissions(permissions);
-    }
-    let dir = parent(target);
-    let staged = named.prefix(".ringdb-payloads-").tempfile_in(dir);
-    let (file, path) = staged
-        .map_err(Error::io("create a file in", dir))?
-        .into_parts();
-    let mut file = AppendFile::new(file, path.to_path_buf());
-    file.append_through(body)?;
-    finish(file)?;
-    Ok(path)
-}
-
-fn publish_staged(mut staged: TempPath, target: &Path) -> Result<()> {
-    publish(&staged, target, Target::Absent)?;
-    staged.disable_cleanup(true);
-    Ok(())
+    header: Header,
+    note: &str,
+) -> Result<Staged> {
+    let (staged, file) = Staged::create(disk, parent(target), STAGED_PAIR_PREFIX)?;
+    let mut file = AppendFile::new(file, staged.path().to_path_buf());
+    file.append_all(body)?;
+    file.finish(header, note)?;
+    Ok(staged)
 }

@@ -1,55 +1,80 @@
-//! Where each payload begins and ends: `n + 1` byte offsets, kept at hand, 8 bytes a payload.
+//! Where the record of each payload begins and ends: `n + 1` byte offsets, 8 bytes a payload.
 //!
-//! Invariant: the first is 0, none is below the one before it, the last is the length of the payload
-//! bytes. Checked once when the table is made, so that a lookup cannot reach outside.
+//! Invariant: the first is 0, none is below the one before it, the last is the length of the records.
+//! First and last are checked when the table is opened; the others then or, under `Verify::Lazy`, as
+//! pairs when they are used. So a lookup cannot reach outside.
 
 use std::ops::Range;
 use std::path::Path;
 
+use crate::body::{Body, Verify};
+use crate::contents::Access;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::mapped::{MappedFile, as_u64s};
+use crate::footer::Frame;
+use crate::layout::Kind;
+use crate::mapped::as_u64s;
 
-/// A checked offset table.
+/// A table of offsets.
 #[derive(Debug)]
 pub(crate) struct Offsets {
-    table: Table,
+    body: Body,
     len: usize,
-}
-
-#[derive(Debug)]
-enum Table {
-    Memory(Vec<u64>),
-    Mapped(MappedFile),
+    record_bytes: u64,
 }
 
 impl Offsets {
-    /// A table that a builder made.
-    pub(crate) fn in_memory(table: Vec<u64>, payload_bytes: u64) -> Result<Self> {
-        let len = check(
-            Path::new("the offset table in memory"),
-            0,
-            &table,
-            payload_bytes,
-        )?;
-        Ok(Self {
-            table: Table::Memory(table),
-            len,
-        })
+    /// Opens the file `path` and checks of it what `verify` says, but not yet its numbers.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        access: Access,
+        verify: Verify,
+    ) -> Result<(Body, Frame)> {
+        let (mut body, frame) = Body::open(disk, path, Kind::Offsets, access, verify)?;
+        if verify == Verify::Open {
+            body.check_all(&|_, _| Ok(()))?;
+            body.settle();
+        }
+        Ok((body, frame))
     }
 
-    /// A table on disk; `file` shows its numbers alone, which begin at byte `at` of the file.
-    pub(crate) fn mapped(file: MappedFile, at: u64, payload_bytes: u64) -> Result<Self> {
-        let Some(table) = as_u64s(file.bytes()) else {
+    /// The table in `body`, for records of `record_bytes` bytes in all.
+    pub(crate) fn over(body: Body, record_bytes: u64, verify: Verify) -> Result<Self> {
+        let Some(table) = as_u64s(body.bytes()) else {
             let what = format!(
                 "{} bytes are not a whole number of offsets",
-                file.bytes().len()
+                body.bytes().len()
             );
-            return Err(Error::corrupt(file.path(), at, what));
+            return Err(body.corrupt(0, what));
         };
-        let len = check(file.path(), at, table, payload_bytes)?;
+        let Some(last) = table.len().checked_sub(1) else {
+            return Err(body.corrupt(0, "no offsets: even an empty store has one"));
+        };
+        // Both are used below, so their blocks are checked as those of any offsets.
+        for index in [0, last] {
+            body.checked(8 * index..8 * index + 8)?;
+        }
+        if table.first() != Some(&0) {
+            let what = format!("the first offset is {}, not 0", table.first().unwrap_or(&0));
+            return Err(body.corrupt(0, what));
+        }
+        if table.last() != Some(&record_bytes) {
+            let last_offset = table.last().unwrap_or(&0);
+            let what = format!(
+                "the last offset is {last_offset}, there are {record_bytes} bytes of payloads"
+            );
+            return Err(body.corrupt(8 * last, what));
+        }
+        if verify == Verify::Open
+            && let Some(index) = table.windows(2).position(|pair| pair.first() > pair.last())
+        {
+            return Err(descending(&body, index + 1));
+        }
         Ok(Self {
-            table: Table::Mapped(file),
-            len,
+            len: last,
+            body,
+            record_bytes,
         })
     }
 
@@ -58,76 +83,88 @@ impl Offsets {
         self.len
     }
 
-    /// The bytes of payload `id`.
+    /// The bytes of the record of payload `id`.
     pub(crate) fn range(&self, id: u32) -> Result<Range<usize>> {
-        let table = match &self.table {
-            Table::Memory(table) => table.as_slice(),
-            Table::Mapped(file) => as_u64s(file.bytes()).unwrap_or_default(),
-        };
-        match table.get(id as usize..).unwrap_or_default() {
-            // In range for usize: the last offset equals the length of a slice.
-            [start, end, ..] => Ok(*start as usize..*end as usize),
-            _ => Err(Error::IdOutOfRange { id, len: self.len }),
+        let index = id as usize;
+        if index >= self.len {
+            return Err(Error::IdOutOfRange { id, len: self.len });
         }
+        let pair = self.body.checked(8 * index..8 * index + 16)?;
+        match as_u64s(pair) {
+            // In range for usize: the number of bytes is the length of a slice.
+            Some(&[start, end]) if start <= end && end <= self.record_bytes => {
+                Ok(start as usize..end as usize)
+            }
+            _ => Err(descending(&self.body, index + 1)),
+        }
+    }
+
+    /// The numbers as they stand in the file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.body.bytes()
     }
 }
 
-/// Proves the invariant, or says at which byte it breaks. Returns the number of payloads.
-fn check(path: &Path, at: u64, table: &[u64], payload_bytes: u64) -> Result<usize> {
-    let wrong = |index: usize, what: String| Err(Error::corrupt(path, at + 8 * index as u64, what));
-    let (Some(&first), Some(&last)) = (table.first(), table.last()) else {
-        return wrong(0, "no offsets: even an empty store has one".to_string());
-    };
-    if first != 0 {
-        return wrong(0, format!("the first offset is {first}, not 0"));
-    }
-    if let Some(index) = table.windows(2).position(|pair| pair.first() > pair.last()) {
-        return wrong(
-            index + 1,
-            format!("offset {} is below offset {index}", index + 1),
-        );
-    }
-    if last != payload_bytes {
-        let index = table.len() - 1;
-        return wrong(
-            index,
-            format!("the last offset is {last}, there are {payload_bytes} payload bytes"),
-        );
-    }
-    Ok(table.len() - 1)
+fn descending(body: &Body, index: usize) -> Error {
+    body.corrupt(8 * index, out_of_order(index))
+}
+
+/// What is wrong with offset `index` where it cannot be the end of a record.
+pub(crate) fn out_of_order(index: usize) -> String {
+    let before = index.saturating_sub(1);
+    format!("offset {index} is below offset {before} or past the payloads")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contents::MappedFile;
+    use crate::mapped::{Bytes, as_bytes};
 
-    fn finding(table: &[u64], payload_bytes: u64) -> String {
-        check(Path::new("o"), 64, table, payload_bytes)
-            .unwrap_err()
-            .to_string()
+    fn table(offsets: &[u64]) -> Body {
+        let bytes = as_bytes(offsets);
+        let copy = Bytes::filled(bytes.len(), |copy| {
+            copy.copy_from_slice(bytes);
+            Ok(())
+        });
+        Body::unchecked(MappedFile::of(copy.unwrap(), Path::new("o")), 0)
     }
 
     #[test]
     fn a_broken_table_is_named_by_byte() {
-        assert_eq!(
-            finding(&[], 0),
-            "o is corrupt at byte 64: no offsets: even an empty store has one"
-        );
-        assert_eq!(
-            finding(&[1, 1], 1),
-            "o is corrupt at byte 64: the first offset is 1, not 0"
-        );
-        assert_eq!(
-            finding(&[0, 5, 4, 9], 9),
-            "o is corrupt at byte 80: offset 2 is below offset 1"
-        );
-        let past = "o is corrupt at byte 72: the last offset is 7, there are 6 payload bytes";
-        assert_eq!(finding(&[0, 7], 6), past);
+        for (offsets, record_bytes, finding) in [
+            (
+                &[][..],
+                0,
+                "byte 0: no offsets: even an empty store has one",
+            ),
+            (&[1, 1], 1, "byte 0: the first offset is 1, not 0"),
+            (&[0, 5, 4, 9], 9, "byte 16: offset 2 is below offset 1"),
+            (
+                &[0, 7],
+                6,
+                "byte 8: the last offset is 7, there are 6 bytes",
+            ),
+        ] {
+            let error = Offsets::over(table(offsets), record_bytes, Verify::Open).unwrap_err();
+            let expected = format!("o is corrupt at {finding}");
+            assert!(error.to_string().starts_with(&expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn pairs_that_were_not_checked_at_opening_are_checked_at_use() {
+        let offsets = Offsets::over(table(&[0, 5, 4, 99, 9]), 9, Verify::Lazy).unwrap();
+        assert_eq!(offsets.range(0).unwrap(), 0..5);
+        for id in 1..4 {
+            let error = offsets.range(id).unwrap_err();
+            assert!(matches!(error, Error::Corrupt { .. }), "{id}: {error}");
+        }
     }
 
     #[test]
     fn ranges_are_those_of_the_table_and_stop_at_its_end() {
-        let offsets = Offsets::in_memory(vec![0, 3, 3, 8], 8).unwrap();
+        let offsets = Offsets::over(table(&[0, 3, 3, 8]), 8, Verify::Open).unwrap();
         assert_eq!(offsets.range(0).unwrap(), 0..3);
         assert_eq!(offsets.range(1).unwrap(), 3..3);
         assert_eq!(offsets.range(2).unwrap(), 3..8);

@@ -125,7 +125,7 @@ fn another_format_version_is_refused_with_both_named() {
         assert!(
             error
                 .to_string()
-                .ends_with("has format version 3, this library reads version 0"),
+                .ends_with("has format version 3, this library reads version 1"),
             "{error}"
         );
         fs::write(&path, whole).unwrap();
@@ -173,7 +173,7 @@ fn rows_that_do_not_fit_their_counts_are_refused_even_with_good_checksums() {
     fs::write(&path, bytes).unwrap();
     let error = Segment::<String>::open(dir.path()).unwrap_err();
     assert!(
-        error.to_string().contains("MANIFEST says 88 with"),
+        error.to_string().contains("MANIFEST says 108 with"),
         "{error}"
     );
 }

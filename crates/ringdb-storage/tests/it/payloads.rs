@@ -4,10 +4,12 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-use ringdb_storage::{Error, PayloadCodec, PayloadStore, PayloadStoreBuilder};
+use ringdb_storage::{
+    Error, PayloadCodec, PayloadStore, PayloadStoreBuilder, PayloadType, ReadOptions,
+};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::support::{is_child, run_in_child, sign};
+use crate::support::{head_and_body, is_child, run_in_child, sealed, sign};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Instrument {
@@ -165,7 +167,13 @@ fn a_payload_that_does_not_serialise_changes_nothing() {
 fn bytes_of_another_type_are_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let (payloads, offsets) = persist(&dir);
-    let store = PayloadStore::<Vec<String>>::load(&payloads, &offsets).unwrap();
+    let error = PayloadStore::<Vec<String>>::load(&payloads, &offsets).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the payloads are of type Instrument, not Vec<String>"
+    );
+    let any = ReadOptions::new().payload_type(PayloadType::Any);
+    let store = PayloadStore::<Vec<String>>::load_with(&payloads, &offsets, &any).unwrap();
     let error = store.fetch(0).unwrap_err();
     assert!(matches!(error, Error::Decode { id: 0, .. }), "{error}");
     assert!(
@@ -240,7 +248,12 @@ fn files_of_two_pairs_are_refused() {
     let (payloads, _) = persist(&a);
     let (_, offsets) = persist(&b);
     let error = load(&(payloads, offsets)).unwrap_err();
-    assert!(error.to_string().contains("the uuids differ"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("the uuids or generations differ"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -274,7 +287,8 @@ fn offsets_that_do_not_fit_are_refused_even_with_good_checksums() {
     let dir = tempfile::tempdir().unwrap();
     let files = persist(&dir);
     let whole = fs::read(&files.1).unwrap();
-    let last = u64::from_le_bytes(whole[whole.len() - 8..].try_into().unwrap());
+    let table = head_and_body(&whole);
+    let last = u64::from_le_bytes(table[table.len() - 8..].try_into().unwrap());
     for (index, value, finding) in [
         (0, 1, "the first offset is 1, not 0"),
         (1, last + 1, "offset 2 is below offset 1"),
@@ -294,8 +308,7 @@ fn offsets_that_do_not_fit_are_refused_even_with_good_checksums() {
         (8, "the last offset is"),
         (4, "not a whole number of offsets"),
     ] {
-        let mut bytes = whole[..whole.len() - cut].to_vec();
-        sign(&mut bytes);
+        let bytes = sealed(&table[..table.len() - cut], "");
         fs::write(&files.1, bytes).unwrap();
         let error = load(&files).unwrap_err();
         assert!(error.to_string().contains(finding), "{error}");
@@ -307,10 +320,7 @@ fn an_offset_header_that_says_something_else_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let files = persist(&dir);
     let whole = fs::read(&files.1).unwrap();
-    for (field, finding) in [
-        (40..48, "offsets 255 in the header, 5"),
-        (12..16, "detail 255"),
-    ] {
+    for (field, finding) in [(40..48, "offsets 255, expected 5"), (12..16, "detail 255")] {
         let mut bytes = whole.clone();
         bytes[field.start] = 255;
         sign(&mut bytes);

@@ -50,15 +50,35 @@ pub(crate) fn data_files(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Recomputes the two checksums and the body length in the header of `file`, at the places that
-/// docs/FORMAT.md gives, so that a test reaches the checks behind them.
-pub(crate) fn sign(file: &mut [u8]) {
-    let body = &file[64..];
-    let (bytes, crc) = (body.len() as u64, crc32fast::hash(body));
-    file[48..56].copy_from_slice(&bytes.to_le_bytes());
-    file[56..60].copy_from_slice(&crc.to_le_bytes());
-    let crc = crc32fast::hash(&file[..60]);
-    file[60..64].copy_from_slice(&crc.to_le_bytes());
+/// The bytes of a file that lie before its table: header and body.
+pub(crate) fn head_and_body(file: &[u8]) -> &[u8] {
+    &file[..64 + u64::from_le_bytes(file[48..56].try_into().unwrap()) as usize]
+}
+
+/// A file of `head_and_body` with the length and all the checksums that docs/FORMAT.md asks for, so
+/// that a test reaches the checks behind them.
+pub(crate) fn sealed(head_and_body: &[u8], note: &str) -> Vec<u8> {
+    let mut file = head_and_body.to_vec();
+    let body_bytes = file.len() as u64 - 64;
+    file[48..56].copy_from_slice(&body_bytes.to_le_bytes());
+    let header_crc = crc32fast::hash(&file[..60]).to_le_bytes();
+    file[60..64].copy_from_slice(&header_crc);
+    let table = file[64..].chunks(1 << 16).map(crc32fast::hash);
+    let mut tail: Vec<u8> = table.flat_map(u32::to_le_bytes).collect();
+    tail.extend_from_slice(note.as_bytes());
+    let mut footer = (note.len() as u32).to_le_bytes().to_vec();
+    footer.extend_from_slice(&crc32fast::hash(&tail).to_le_bytes());
+    footer.extend_from_slice(&header_crc);
+    let crc = crc32fast::hash(&footer).to_le_bytes();
+    [&file[..], &tail, &footer, &crc].concat()
+}
+
+/// Makes the checksums of `file` right again after a change of its header or body.
+pub(crate) fn sign(file: &mut Vec<u8>) {
+    let note_bytes = u32::from_le_bytes(file[file.len() - 16..][..4].try_into().unwrap()) as usize;
+    let note = &file[file.len() - 16 - note_bytes..][..note_bytes];
+    let note = String::from_utf8(note.to_vec()).unwrap();
+    *file = sealed(head_and_body(file), &note);
 }
 
 /// Leaves a test out because the machine lacks `need`, and leaves a line about it for the gate. Where

@@ -1,8 +1,8 @@
 //! Bad input is an error that names the thing and its value, and nothing is lost by it.
 
 use ringdb::{
-    BuildOptions, DiskQuery, PayloadCodec, RangeQuery, RingDb, RingDbConfig, RingDbError,
-    RingQuery, SealedRingDb,
+    BuildOptions, DiskQuery, OpenOptions, PayloadCodec, RangeQuery, RingDb, RingDbConfig,
+    RingDbError, RingQuery, SealedRingDb,
 };
 
 fn small() -> SealedRingDb<u8> {
@@ -50,7 +50,7 @@ fn vectors_that_are_not_added() {
     );
     check(
         db.add_vector_bytes(&[1.0, 2.0], b"9"),
-        "the payloads are stored as bincode, not as json-text",
+        "the payloads are stored as bincode, not as raw",
     );
     assert_eq!(db.len(), 1);
     db.add_vector(&[3.0, 4.0], 2).unwrap();
@@ -207,7 +207,12 @@ fn payloads_of_another_kind() {
     let mut db = RingDb::new(RingDbConfig::new(1).with_persist_dir(dir.path())).unwrap();
     db.add_vector(&[1.0], 7_u8).unwrap();
     db.build().unwrap();
-    let db = RingDb::<String>::load(dir.path(), ringdb::BackendPreference::Cpu).unwrap();
+    check(
+        RingDb::<String>::load(dir.path(), ringdb::BackendPreference::Cpu),
+        "the payloads are stored as u8, not as String",
+    );
+    let any = OpenOptions::new().any_type(true);
+    let db = any.open::<String>(dir.path()).unwrap();
     let error = db.fetch_payload(0).unwrap_err();
     assert!(
         matches!(&error, RingDbError::Payload(text) if text.contains("String")),

@@ -1,6 +1,12 @@
 //! The facade as its users see it.
 
 mod bad_input;
+mod contents;
 mod directories;
 mod face;
+mod fixtures;
+mod memory;
+mod options;
+mod python;
 mod queries;
+mod support;

@@ -1,0 +1,253 @@
+//! Makes a new database of what is whole in a damaged one.
+//!
+//! Invariant: a row gets into the new database only if each block that it lies in is whole, and its
+//! payload only if that fits its own checksum, which binds it to its id and its database. The old
+//! database is read and never changed.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::disk::{self, Disk};
+use crate::error::{Error, Result};
+use crate::layout::MANIFEST;
+use crate::mapped::{as_f32s, as_u64s};
+use crate::payload::{PayloadCodec, PayloadKind, Records};
+use crate::segment::SegmentWriter;
+use crate::survey::{SegmentSurvey, State, Survey, is_legacy, segment_dirs};
+use crate::vectors::RowCheck;
+
+/// What became of a row of the old database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SalvagedRow {
+    /// Its id there.
+    pub old_id: u32,
+    /// Its id in the new database, unless it was left out.
+    pub new_id: Option<u32>,
+    /// What of it was lost. A row that has an id in the new database all the same is there without its
+    /// payload.
+    pub loss: Option<Loss>,
+    /// How many rows there are: the last one has the `old_id` before it.
+    pub rows: u64,
+}
+
+/// Why a row is not whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Loss {
+    /// A block that the vector lies in does not fit its checksum.
+    VectorDamaged,
+    /// No checksum is left for a block that the vector lies in.
+    VectorUnproven,
+    /// The file of the vectors is not the one of the database.
+    VectorForeign,
+    /// The file of the vectors is missing, or ends before this one does.
+    VectorMissing,
+    /// The vector is whole but has a coordinate that none may have.
+    Coordinate {
+        /// The coordinate's position in its vector, from 0.
+        index: usize,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The payload, or what says where it lies, does not fit its checksum.
+    PayloadDamaged,
+    /// The file of the payloads or that of the offsets is missing, or ends too early.
+    PayloadMissing,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::VectorDamaged => f.write_str("vector damaged"),
+            Self::VectorUnproven => f.write_str("vector without a checksum"),
+            Self::VectorForeign => f.write_str("vector of another database"),
+            Self::VectorMissing => f.write_str("vector missing"),
+            Self::Coordinate { index, what } => write!(f, "coordinate {index} {what}"),
+            Self::PayloadDamaged => f.write_str("payload damaged"),
+            Self::PayloadMissing => f.write_str("payload missing"),
+        }
+    }
+}
+
+/// How much [`salvage`] kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Salvaged {
+    /// Rows of the new database.
+    pub kept: u64,
+    /// Those of them whose payload was lost.
+    pub without_payload: u64,
+    /// Rows that were left out.
+    pub lost: u64,
+}
+
+/// Makes a new database in `to` of what is whole in `from`, which is not changed. The rows keep their
+/// order and get new ids; payloads are copied as they are stored, and so are their codec and the name of
+/// their type.
+///
+/// A row is left out if no checksum proves its vector whole, if `row_check` does not let one of its
+/// coordinates pass, or if its payload does not fit the checksum of its own. With `keep_vectors`, one
+/// whose payload alone is lost is kept with a payload of no bytes or, with [`PayloadCodec::Pod`], of
+/// zeros. MANIFEST, headers, footers and tables may be damaged as far as the rest tells what was in them,
+/// as [`verify`](crate::verify()) does it. If nothing tells how payloads were stored, none can be kept;
+/// with `keep_vectors` the vectors then come with [`PayloadCodec::Raw`].
+///
+/// `each` is told what becomes of every row, in order of the old ids and before the new database comes
+/// into being; an error that it returns ends the salvage. `to` is made and committed as by
+/// [`SegmentWriter`]: after any error there is no new database, but for
+/// [`Error::DurabilityUnknown`].
+///
+/// # Errors
+/// [`Error::Io`] (`NotFound` if there is no directory `from`, `Unsupported` for a directory of ring-db,
+/// which has no checksums), [`Error::NotADatabase`] if `from` has neither a MANIFEST nor a segment,
+/// [`Error::UnsupportedVersion`], [`Error::Corrupt`] if nothing tells which segment it is, how many
+/// coordinates or rows there are, or how payloads were stored; [`Error::AlreadyExists`] if `to` holds a
+/// database or what is left of one; those of [`SegmentWriter::finish`]; what `each` returns.
+pub fn salvage<E: From<Error>>(
+    from: &Path,
+    to: &Path,
+    keep_vectors: bool,
+    row_check: Option<RowCheck>,
+    mut each: impl FnMut(SalvagedRow) -> std::result::Result<(), E>,
+) -> std::result::Result<Salvaged, E> {
+    let disk = &*disk::real();
+    let absolute = |path: &Path| std::path::absolute(path).map_err(Error::io("find", path));
+    let (from, to) = (&absolute(from)?, &absolute(to)?);
+    check_free(disk, to)?;
+    let ruin = Ruin::find(disk, from, keep_vectors)?;
+    let writer = SegmentWriter::<()>::in_directory(to, false, ruin.dims, ruin.kind.codec)?;
+    let mut writer = writer.of_kind(ruin.kind.clone());
+    // For a payload that was lost.
+    let no_payload = vec![0; ruin.kind.width as usize];
+
+    let mut salvaged = Salvaged::default();
+    for old_id in (0..).take(ruin.rows as usize) {
+        let row = ruin.row(old_id, row_check);
+        let payload = ruin.payload(old_id);
+        let (kept, loss) = match (row, payload) {
+            (Err(loss), _) => (None, Some(loss)),
+            (Ok(row), Ok(payload)) => (Some((row, payload)), None),
+            (Ok(row), Err(loss)) if keep_vectors => {
+                (Some((row, no_payload.as_slice())), Some(loss))
+            }
+            (Ok(_), Err(loss)) => (None, Some(loss)),
+        };
+        let new_id = kept.map(|_| writer.len() as u32);
+        match kept {
+            Some((row, payload)) => {
+                writer.push_encoded(row, payload)?;
+                salvaged.kept += 1;
+                salvaged.without_payload += u64::from(loss.is_some());
+            }
+            None => salvaged.lost += 1,
+        }
+        each(SalvagedRow {
+            old_id,
+            new_id,
+            loss,
+            rows: ruin.rows,
+        })?;
+    }
+    writer.finish()?;
+    Ok(salvaged)
+}
+
+/// Fails if there is a database in `to`, or what is left of one: it might even be the one to be salvaged.
+fn check_free(disk: &dyn Disk, to: &Path) -> Result<()> {
+    let is_taken = disk.kind_of_name(&to.join(MANIFEST)).is_ok()
+        || is_legacy(disk, to)?
+        || !segment_dirs(disk, to).is_empty();
+    if is_taken {
+        return Err(Error::AlreadyExists {
+            path: to.to_path_buf(),
+        });
+    }
+    Ok(())
+}
+
+/// A damaged database of which enough is known to find its rows.
+struct Ruin {
+    segment: SegmentSurvey,
+    rows: u64,
+    dims: usize,
+    kind: PayloadKind,
+    /// `None` if it is not known how payloads were stored.
+    records: Option<Records>,
+}
+
+impl Ruin {
+    fn find(disk: &dyn Disk, dir: &Path, keep_vectors: bool) -> Result<Self> {
+        if is_legacy(disk, dir)? {
+            let what = "directories of ring-db have no checksums that tell what is whole";
+            let source = std::io::Error::new(std::io::ErrorKind::Unsupported, what);
+            return Err(Error::io("salvage", dir)(source));
+        }
+        let mut segments = Survey::of(disk, dir, None)?.segments;
+        let manifest = dir.join(MANIFEST);
+        let unknown = |what| Error::corrupt(&manifest, 0, format!("nothing whole tells {what}"));
+        let (Some(segment), true) = (segments.pop(), segments.is_empty()) else {
+            return Err(unknown("which segment is the one of the database"));
+        };
+        let rows = segment.rows.ok_or_else(|| unknown("the number of rows"))?;
+        let dims = segment.dims.ok_or_else(|| unknown("the number of dims"))?;
+        let (kind, records) = match (&segment.kind, segment.origin) {
+            (Some(kind), Some(origin)) => (kind.clone(), Some(Records::new(kind, origin))),
+            _ if keep_vectors => (PayloadKind::of::<()>(PayloadCodec::Raw), None),
+            _ => return Err(unknown("how the payloads are stored")),
+        };
+        Ok(Self {
+            segment,
+            rows,
+            dims,
+            kind,
+            records,
+        })
+    }
+
+    /// The row, if it is proven whole and passes the check.
+    fn row(&self, id: u32, check: Option<RowCheck>) -> std::result::Result<&[f32], Loss> {
+        let vectors = &self.segment.vectors;
+        let row_bytes = (self.dims * size_of::<f32>()) as u64;
+        let start = u64::from(id) * row_bytes;
+        let range = start..start + row_bytes;
+        let row = match vectors.state(range.clone()) {
+            State::Whole => vectors.at(range).and_then(as_f32s),
+            State::Damaged => return Err(Loss::VectorDamaged),
+            State::Unproven => return Err(Loss::VectorUnproven),
+            State::Foreign => return Err(Loss::VectorForeign),
+            State::Missing => None,
+        };
+        let row = row.ok_or(Loss::VectorMissing)?;
+        match check.and_then(|check| check(row)) {
+            Some((index, what)) => Err(Loss::Coordinate { index, what }),
+            None => Ok(row),
+        }
+    }
+
+    /// The payload, if it fits its checksum. That it does proves the offsets as well, which so need not
+    /// be whole.
+    fn payload(&self, id: u32) -> std::result::Result<&[u8], Loss> {
+        let SegmentSurvey {
+            offsets, payloads, ..
+        } = &self.segment;
+        let records = self.records.as_ref().ok_or(Loss::PayloadMissing)?;
+        let index = u64::from(id);
+        let range = match records.record_bytes() {
+            // All have the same, so the offsets need not be there.
+            Some(bytes) => {
+                let start = index.saturating_mul(bytes as u64);
+                start..start.saturating_add(bytes as u64)
+            }
+            None => match offsets.at(8 * index..8 * index + 16).and_then(as_u64s) {
+                Some(&[start, end]) if start <= end => start..end,
+                Some(_) => return Err(Loss::PayloadDamaged),
+                None => return Err(Loss::PayloadMissing),
+            },
+        };
+        let record = payloads.at(range).ok_or(Loss::PayloadMissing)?;
+        let payload = records.open(id, record);
+        let payload = payload.map_err(|_| Loss::PayloadDamaged)?;
+        Ok(record.get(payload).unwrap_or_default())
+    }
+}

@@ -1,0 +1,403 @@
+//! What is left of a database: its files, and which of their blocks are whole, whatever else is damaged.
+//!
+//! Nothing is decided here about rows and payloads. What says where things lie may be damaged as well, so
+//! others stand in for it:
+//!
+//! | what | is told by |
+//! |---|---|
+//! | the segment | MANIFEST, or the only one with files of its uuid, or the only one |
+//! | database and generation | MANIFEST, its header if only that is whole, or most headers of files |
+//! | dims | MANIFEST, the header of vectors.bin or of MANIFEST, or the length of the rows |
+//! | number of rows | MANIFEST, or the header of any file |
+//! | codec, type and width of payloads | MANIFEST and payloads.bin, or what fits the CRC of its header |
+//!
+//! and `file.rs` says the same of the parts of a file.
+
+mod file;
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use crate::contents::{open_regular, read_start};
+use crate::disk::{Disk, FileKind};
+use crate::error::{Error, Result};
+use crate::header::{HEADER_BYTES, Header, Origin};
+use crate::layout::{Kind, MANIFEST, SEGMENT_FILES, segment_name, segment_number};
+use crate::legacy;
+use crate::limits::{DIMS_MAX, PAYLOAD_BYTES_MAX, POD_ALIGN, ROWS_MAX};
+use crate::manifest::Manifest;
+use crate::payload::{PayloadCodec, PayloadKind};
+use crate::vectors::RowCheck;
+
+pub(crate) use file::{FileSurvey, State};
+use file::{Known, Named};
+
+/// Something that is wrong with a file of a database.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// The byte at which it was found, from the start of the file: of a damaged block the first.
+    pub offset: u64,
+    /// What was expected and what was found.
+    pub what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, offset, what } = self;
+        write!(f, "{} at byte {offset}: {what}", path.display())
+    }
+}
+
+impl Damage {
+    pub(crate) fn new(path: &Path, offset: u64, what: impl Into<String>) -> Self {
+        let (path, what) = (path.to_path_buf(), what.into());
+        Self { path, offset, what }
+    }
+
+    /// What `error`, met at the file `path`, finds.
+    pub(crate) fn of(path: &Path, error: Error) -> Self {
+        match error {
+            Error::Corrupt { path, offset, what } => Self { path, offset, what },
+            Error::Io { op, path, source } => match source.kind() {
+                ErrorKind::NotFound => Self::new(&path, 0, "missing"),
+                _ => Self::new(&path, 0, format!("cannot {op} it: {source}")),
+            },
+            Error::UnsupportedVersion {
+                path,
+                found,
+                supported,
+            } => {
+                let what =
+                    format!("format version {found}, this library reads version {supported}");
+                Self::new(&path, 8, what)
+            }
+            error => Self::new(path, 0, error.to_string()),
+        }
+    }
+}
+
+/// What is left of a database directory.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    head: Head,
+    /// One, but for a lost MANIFEST that could have named any of several, or none that is there.
+    pub(crate) segments: Vec<SegmentSurvey>,
+    /// In order of files and bytes.
+    pub(crate) damage: Vec<Damage>,
+}
+
+impl Survey {
+    /// Looks at every block of everything in `dir`, and holds the rows in whole blocks to `row_check`.
+    /// [`Error::NotADatabase`] if there is neither a MANIFEST nor a segment.
+    pub(crate) fn of(disk: &dyn Disk, dir: &Path, row_check: Option<RowCheck>) -> Result<Self> {
+        loop {
+            let survey = Self::once(disk, dir, row_check)?;
+            let was = survey.head.manifest.as_ref().map(|was| was.origin);
+            // A writer may have replaced the database meanwhile, and taken files away.
+            let is_replaced = || match Manifest::read(disk, &survey.head.path) {
+                Ok(Some(now)) => was.is_some_and(|was| was != now.origin),
+                _ => false,
+            };
+            if survey.files().all(|file| !file.is_absent()) || !is_replaced() {
+                return Ok(survey);
+            }
+        }
+    }
+
+    fn once(disk: &dyn Disk, dir: &Path, row_check: Option<RowCheck>) -> Result<Self> {
+        let head = Head::read(disk, dir)?;
+        let dirs = match &head.manifest {
+            Some(manifest) => vec![dir.join(segment_name(manifest.segment))],
+            None => head.candidates(disk, dir),
+        };
+        if dirs.is_empty() && head.is_missing {
+            disk.kind(dir).map_err(Error::io("open", dir))?;
+            let path = dir.to_path_buf();
+            return Err(Error::NotADatabase { path });
+        }
+        let mut damage = Vec::from_iter(head.damage.clone());
+        if dirs.len() > 1 {
+            let what = format!("{} segments could be the one of the database", dirs.len());
+            damage.push(Damage::new(&head.path, 0, what));
+        }
+        let of_segment = |dir: &PathBuf| SegmentSurvey::of(disk, dir, &head, row_check);
+        let segments: Vec<_> = dirs.iter().map(of_segment).collect();
+        let mut survey = Self {
+            head,
+            segments,
+            damage,
+        };
+        let found: Vec<_> = survey
+            .files()
+            .flat_map(|file| file.damage.clone())
+            .collect();
+        survey.damage.extend(found);
+        survey.damage.sort();
+        Ok(survey)
+    }
+
+    fn files(&self) -> impl Iterator<Item = &FileSurvey> {
+        self.segments.iter().flat_map(SegmentSurvey::files)
+    }
+
+    /// How many files are there, MANIFEST included, and their bytes.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        let files = self.files().filter(|file| !file.is_absent());
+        let lengths = files.map(|file| file.bytes().len() as u64);
+        let lengths = lengths.chain(self.head.bytes);
+        lengths.fold((0, 0), |(files, bytes), len| (files + 1, bytes + len))
+    }
+
+    /// How many blocks were held to a checksum.
+    pub(crate) fn blocks(&self) -> u64 {
+        let of_files: u64 = self.files().map(|file| file.compared as u64).sum();
+        // A manifest is one block.
+        of_files + u64::from(self.head.manifest.is_some())
+    }
+}
+
+/// Whether `dir` is a directory of ring-db 0.3.
+pub(crate) fn is_legacy(disk: &dyn Disk, dir: &Path) -> Result<bool> {
+    Ok(disk.kind_of_name(&dir.join(MANIFEST)).is_err() && legacy::is_database(disk, dir)?)
+}
+
+/// The directories in `dir` with the names of segments and files that begin like ours.
+pub(crate) fn segment_dirs(disk: &dyn Disk, dir: &Path) -> Vec<PathBuf> {
+    let names = disk.list(dir).unwrap_or_default();
+    let names = names.iter().filter_map(|name| name.to_str());
+    let named = names.filter(|name| segment_number(name).is_some());
+    let mut dirs: Vec<_> = named.map(|name| dir.join(name)).collect();
+    // Links are none of ours.
+    dirs.retain(|dir| matches!(disk.kind_of_name(dir), Ok(FileKind::Dir)));
+    dirs.retain(|dir| starts(disk, dir).any(|(.., start)| Header::uuid(&start).is_some()));
+    dirs.sort();
+    dirs
+}
+
+/// The first bytes of those files of a segment that can be read.
+fn starts(disk: &dyn Disk, segment: &Path) -> impl Iterator<Item = (PathBuf, Kind, Vec<u8>)> {
+    SEGMENT_FILES.into_iter().filter_map(move |(kind, name)| {
+        let path = segment.join(name);
+        let start = read_start(disk, &path, HEADER_BYTES).ok()?;
+        Some((path, kind, start))
+    })
+}
+
+/// The origins in the whole headers of a segment.
+fn origins(disk: &dyn Disk, segment: &Path) -> Vec<Origin> {
+    let headers = starts(disk, segment)
+        .filter_map(|(path, kind, start)| Header::decode(&path, kind, &start).ok());
+    headers.map(|(header, _)| header.origin).collect()
+}
+
+/// MANIFEST, or what is left of it.
+#[derive(Debug)]
+struct Head {
+    path: PathBuf,
+    is_missing: bool,
+    /// Its length, if it can be opened.
+    bytes: Option<u64>,
+    manifest: Option<Manifest>,
+    /// Its header, if that is whole.
+    header: Option<Header>,
+    /// The uuid that stands in it, whole or not.
+    uuid: Option<Uuid>,
+    damage: Option<Damage>,
+}
+
+impl Head {
+    /// Fails only for a manifest of another version that is whole.
+    fn read(disk: &dyn Disk, dir: &Path) -> Result<Self> {
+        let path = dir.join(MANIFEST);
+        let start = read_start(disk, &path, HEADER_BYTES).unwrap_or_default();
+        let read = Manifest::read(disk, &path);
+        let is_missing = matches!(read, Ok(None));
+        let (manifest, damage) = match read {
+            Ok(Some(manifest)) => (Some(manifest), None),
+            Ok(None) => (None, Some(Damage::new(&path, 0, "missing"))),
+            Err(error @ Error::UnsupportedVersion { .. }) if is_signed(&start) => {
+                return Err(error);
+            }
+            Err(error) => (None, Some(Damage::of(&path, error))),
+        };
+        let header = Header::decode(&path, Kind::Manifest, &start).ok();
+        let bytes = open_regular(disk, &path).ok();
+        Ok(Self {
+            path,
+            is_missing,
+            bytes: bytes.map(|(_, bytes)| bytes),
+            manifest,
+            header: header.map(|(header, _)| header),
+            uuid: Header::uuid(&start),
+            damage,
+        })
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        let origin = self.manifest.as_ref().map(|manifest| manifest.origin);
+        origin.or(self.header.map(|header| header.origin))
+    }
+
+    /// The segments in `dir` that may be the one of the database, for a manifest that does not name it.
+    fn candidates(&self, disk: &dyn Disk, dir: &Path) -> Vec<PathBuf> {
+        let mut dirs = segment_dirs(disk, dir);
+        let of_origin = |dir: &PathBuf| {
+            let origin = self.origin();
+            origin.is_some_and(|origin| origins(disk, dir).contains(&origin))
+        };
+        let of_uuid = |dir: &PathBuf| {
+            let mut uuids = starts(disk, dir).map(|(.., start)| Header::uuid(&start));
+            self.uuid.is_some() && uuids.any(|uuid| uuid == self.uuid)
+        };
+        if dirs.iter().any(of_origin) {
+            dirs.retain(of_origin);
+        } else if dirs.iter().any(of_uuid) {
+            dirs.retain(of_uuid);
+        }
+        dirs
+    }
+}
+
+/// Whether bytes begin with a header, of whatever version, whose checksum is right.
+fn is_signed(file: &[u8]) -> bool {
+    let header = file.first_chunk::<HEADER_BYTES>();
+    let parts = header.and_then(|header| header.split_last_chunk());
+    parts.is_some_and(|(signed, crc)| crc32fast::hash(signed) == u32::from_le_bytes(*crc))
+}
+
+/// What is left of a segment.
+#[derive(Debug)]
+pub(crate) struct SegmentSurvey {
+    pub(crate) offsets: FileSurvey,
+    pub(crate) payloads: FileSurvey,
+    pub(crate) vectors: FileSurvey,
+    /// What is known of all of them together.
+    pub(crate) origin: Option<Origin>,
+    pub(crate) dims: Option<usize>,
+    pub(crate) rows: Option<u64>,
+    pub(crate) kind: Option<PayloadKind>,
+}
+
+impl SegmentSurvey {
+    fn of(disk: &dyn Disk, dir: &Path, head: &Head, row_check: Option<RowCheck>) -> Self {
+        let manifest = head.manifest.as_ref();
+        let (origin, teller) = match head.origin() {
+            Some(origin) => (Some(origin), "MANIFEST"),
+            None => (most_frequent(&origins(disk, dir)), "the other files"),
+        };
+        let named_dims = manifest.map(|manifest| u64::from(manifest.dims));
+        let named_dims = named_dims.or(head.header.map(|header| u64::from(header.detail)));
+        let dims_max = DIMS_MAX as u64;
+        let possible = |dims: &u64| (1..=dims_max).contains(dims);
+        let [offsets, payloads, vectors] = SEGMENT_FILES.map(|(kind, name)| {
+            let known = Known {
+                origin,
+                teller,
+                named: manifest.and_then(|manifest| Named::of(manifest, kind)),
+                dims: named_dims.filter(possible),
+                row_check: row_check.filter(|_| kind == Kind::Vectors),
+            };
+            FileSurvey::of(disk, dir.join(name), kind, &known)
+        });
+
+        let counted = [
+            manifest.map(|manifest| manifest.rows),
+            vectors.header.map(|header| header.count),
+            payloads.header.map(|header| header.count),
+            offsets
+                .header
+                .and_then(|header| header.count.checked_sub(1)),
+        ];
+        let rows = counted.into_iter().flatten().next();
+        let rows = rows.filter(|rows| *rows <= ROWS_MAX);
+        let measured = || {
+            let bytes = vectors.body_bytes.filter(|_| vectors.is_any_whole())?;
+            let column_bytes = rows? * size_of::<f32>() as u64;
+            (bytes.checked_rem(column_bytes)? == 0).then_some(bytes / column_bytes)
+        };
+        let counted = vectors.header.map(|header| u64::from(header.detail));
+        let dims = manifest.and(named_dims).or(counted).or(named_dims);
+        let dims = dims.or_else(measured).filter(possible);
+        let kind = payload_kind(manifest, &payloads, origin, rows);
+        Self {
+            offsets,
+            payloads,
+            vectors,
+            origin,
+            dims: dims.map(|dims| dims as usize),
+            rows,
+            kind,
+        }
+    }
+
+    fn files(&self) -> [&FileSurvey; 3] {
+        [&self.offsets, &self.payloads, &self.vectors]
+    }
+}
+
+/// Of those that are there most often, the last: that of vectors.bin, without which payloads are nothing.
+fn most_frequent(origins: &[Origin]) -> Option<Origin> {
+    let times = |origin: &&Origin| origins.iter().filter(|other| other == origin).count();
+    origins.iter().max_by_key(times).copied()
+}
+
+/// How the payloads are stored.
+fn payload_kind(
+    manifest: Option<&Manifest>,
+    payloads: &FileSurvey,
+    origin: Option<Origin>,
+    rows: Option<u64>,
+) -> Option<PayloadKind> {
+    let named = manifest.map(|manifest| &manifest.payloads);
+    let type_name = named.map(|named| named.type_name.clone());
+    let type_name = type_name
+        .or_else(|| payloads.note.clone())
+        .unwrap_or_default();
+    let possible = |kind: &PayloadKind| u64::from(kind.width) <= PAYLOAD_BYTES_MAX;
+    if let Some(header) = &payloads.header {
+        let kind = PayloadKind::read(&payloads.path, header, &type_name).ok();
+        return kind.filter(possible);
+    }
+    let codecs: &[PayloadCodec] = match named {
+        // Has all of it, but for a width.
+        Some(named) if named.codec != PayloadCodec::Pod => return Some(named.clone()),
+        Some(_) => &[PayloadCodec::Pod],
+        None => &PayloadCodec::ALL,
+    };
+    let (origin, count, body_bytes) = (origin?, rows?, payloads.body_bytes?);
+    // A record is a payload, its checksum of 4 bytes, and zeros up to the next multiple of 16.
+    let record_bytes = u32::try_from(body_bytes.checked_div(count).unwrap_or_default());
+    let record_bytes = record_bytes.unwrap_or_default();
+    let widths = (4..POD_ALIGN as u32 + 4).filter_map(|rest| record_bytes.checked_sub(rest));
+    let widths: Vec<u32> = widths.chain(payloads.stored_width()).collect();
+    let kinds = codecs.iter().flat_map(|&codec| {
+        let widths = match codec {
+            PayloadCodec::Pod => widths.as_slice(),
+            _ => &[0],
+        };
+        widths.iter().map(move |&width| (codec, width))
+    });
+    let mut fitting = kinds.filter(|&(codec, width)| {
+        let header = Header {
+            kind: Kind::Payloads,
+            detail: codec.id(),
+            origin,
+            count,
+            body_bytes,
+            width,
+        };
+        payloads.header_crcs.contains(&header.encode().1)
+    });
+    let kind = fitting.next().map(|(codec, width)| PayloadKind {
+        codec,
+        type_name,
+        width,
+    });
+    kind.filter(possible)
+}

@@ -1,0 +1,259 @@
+//! `examples/read_ringdb.py`, which knows nothing of this library but docs/FORMAT.md, reads the same
+//! rows and payloads, and refuses what was damaged.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use proptest::prelude::RngExt;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+
+use crate::contents::{FIXTURES, Fixture};
+use crate::fixtures::{FILES, copy, dir, edit, payload_bytes, write_version};
+use crate::support::skip;
+
+/// The folder in which the reader lies.
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
+}
+
+/// Whether there is a Python to run; `test` is left out where there is none.
+fn has_python(test: &str) -> bool {
+    let reason = match Command::new("python3").arg("--version").output() {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => format!("python3 ended with {}", output.status),
+        Err(error) => format!("python3 cannot be started: {error}"),
+    };
+    skip(test, "python3", &reason);
+    false
+}
+
+/// Python, told to leave no compiled module beside the source.
+fn python() -> Command {
+    let mut python = Command::new("python3");
+    python.arg("-B");
+    python
+}
+
+/// The reader as a program.
+fn read(db: &Path) -> Command {
+    let mut python = python();
+    python.arg(examples().join("read_ringdb.py")).arg(db);
+    python
+}
+
+/// The standard output of a program that must end well.
+#[track_caller]
+fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A number as `repr` in Python writes it: the fewest digits that tell it from its neighbours, and an
+/// exponent of two digits or more where the number is small or large.
+fn repr(x: f32) -> String {
+    let (plain, scientific) = (format!("{:?}", f64::from(x)), format!("{:e}", f64::from(x)));
+    let (digits, exponent) = scientific.split_once('e').unwrap();
+    match exponent.parse::<i32>().unwrap() {
+        -4..16 => plain,
+        exponent @ 0.. => format!("{digits}e+{exponent:02}"),
+        exponent => format!("{digits}e-{:02}", -exponent),
+    }
+}
+
+/// The line that stands for a row.
+fn line(fixture: &Fixture, id: u32) -> String {
+    let mut fields = vec![id.to_string()];
+    fields.extend(fixture.row(id).into_iter().map(repr));
+    let payload = payload_bytes(fixture, id);
+    fields.push(payload.iter().map(|byte| format!("{byte:02x}")).collect());
+    fields.join("\t")
+}
+
+#[test]
+fn the_reader_in_python_prints_every_row() {
+    if !has_python("python::the_reader_in_python_prints_every_row") {
+        return;
+    }
+    let fresh = tempfile::tempdir().unwrap();
+    for fixture in &FIXTURES {
+        let built = fresh.path().join(fixture.name);
+        fixture.build(&built).unwrap();
+        for db in [dir(fixture), built] {
+            let printed = output(&mut read(&db));
+            let expected: Vec<_> = (0..fixture.len).map(|id| line(fixture, id)).collect();
+            assert_eq!(
+                printed.lines().collect::<Vec<_>>(),
+                expected,
+                "{}",
+                db.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_reader_in_python_refuses_a_newer_version() {
+    if !has_python("python::the_reader_in_python_refuses_a_newer_version") {
+        return;
+    }
+    for place in 0..FILES.len() {
+        let db = tempfile::tempdir().unwrap();
+        write_version(db.path(), place, 1);
+        assert_eq!(output(&mut read(db.path())).lines().count(), 40);
+        let path = write_version(db.path(), place, 2);
+        let output = read(db.path()).output().unwrap();
+        let error = format!(
+            "error: {} at byte 8: format version 2, this program reads version 1",
+            path.display()
+        );
+        assert_eq!(String::from_utf8_lossy(&output.stderr).trim_end(), error);
+        assert_eq!((output.status.code(), output.stdout), (Some(1), Vec::new()));
+    }
+}
+
+/// Edits one byte of the fixture `pod`, makes every checksum of a file right, and asserts that the reader
+/// still sees it.
+fn check_edit(place: usize, at: usize, byte: u8, expected: &str) {
+    let fixture = FIXTURES.iter().find(|known| known.name == "pod").unwrap();
+    let db = tempfile::tempdir().unwrap();
+    copy(&dir(fixture), db.path());
+    let path = edit(db.path(), place, |file| {
+        assert_ne!(file[at], byte);
+        file[at] = byte;
+    });
+    let output = read(db.path()).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    let expected = format!("error: {} at byte {expected}", path.display());
+    assert_eq!(error.trim_end(), expected);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn the_reader_in_python_looks_behind_the_checksums_of_files() {
+    if !has_python("python::the_reader_in_python_looks_behind_the_checksums_of_files") {
+        return;
+    }
+    let [manifest, offsets, payloads, vectors] = [0, 1, 2, 3];
+    check_edit(manifest, 6, 2, "6: kind 2, expected 1");
+    check_edit(manifest, 12, 0, "12: 0 dims");
+    check_edit(manifest, 40, 2, "40: 2 segments");
+    check_edit(manifest, 64, 2, "64: metric 2, elements of type 1");
+    check_edit(manifest, 72, 6, "72: payload codec 6");
+    // Behind a name of 8 bytes.
+    check_edit(manifest, 92, 2, "92: 2 files");
+    check_edit(
+        manifest,
+        104,
+        9,
+        "104: a file of kind 9, which is not known",
+    );
+    check_edit(manifest, 120, 4, "120: two files of kind 4");
+    check_edit(vectors, 12, 3, "12: dims 3, expected 4");
+    check_edit(
+        vectors,
+        32,
+        2,
+        "16: of another database or another commit than MANIFEST",
+    );
+    check_edit(vectors, 40, 29, "40: rows 29, expected 30");
+    // The largest number becomes NaN.
+    let row = "row 9 is not finite: (0.0, -0.0, nan, 1.1754943508222875e-38)";
+    check_edit(vectors, 208 + 8 + 2, 0xff, &format!("208: {row}"));
+    check_edit(offsets, 40, 30, "40: offsets 30, expected 31");
+    check_edit(offsets, 64, 1, "64: the first offset is 1");
+    check_edit(offsets, 64 + 8, 33, "72: record 0 from 0 to 33");
+    check_edit(offsets, 64 + 8 * 30, 0, "304: the last offset is 768");
+    check_edit(payloads, 12, 1, "12: codec 1, expected 5");
+    check_edit(payloads, 64 + 32, 2, "96: checksum of payload 1");
+    check_edit(payloads, 64 + 20, 1, "64: checksum of payload 0");
+    check_edit(payloads, 64 + 31, 1, "64: checksum of payload 0");
+}
+
+const SEED: [u8; 32] = *b"one bit of a database, seed no 1";
+const FLIPS: usize = 200;
+const CUTS: usize = 30;
+
+/// Reads the databases named on standard input. What is not refused in due form ends the program.
+const LOOP: &str = "
+import sys
+from read_ringdb import Damage, read
+for line in sys.stdin:
+    try:
+        print('read', len(read(line.rstrip())))
+    except Damage as damage:
+        print('refused', damage)
+";
+
+/// What the reader says of each database, all in one process.
+fn read_all(dir: &Path, databases: &[PathBuf]) -> Vec<String> {
+    let list = dir.join("list");
+    let lines = databases.iter().map(|db| format!("{}\n", db.display()));
+    fs::write(&list, lines.collect::<String>()).unwrap();
+    let mut python = python();
+    python.args(["-c", LOOP]).env("PYTHONPATH", examples());
+    let printed = output(python.stdin(File::open(list).unwrap()));
+    printed.lines().map(str::to_owned).collect()
+}
+
+/// One bit of the file at `path` in its opposite, or the file cut: somewhere.
+fn damage(path: &Path, cut: bool, rng: &mut TestRng) -> String {
+    let mut bytes = fs::read(path).unwrap();
+    let at = rng.random_range(0..bytes.len());
+    if cut {
+        bytes.truncate(at);
+        fs::write(path, bytes).unwrap();
+        return format!("cut at {at}");
+    }
+    let bit = rng.random_range(0..8);
+    bytes[at] ^= 1 << bit;
+    fs::write(path, bytes).unwrap();
+    format!("bit {bit} of byte {at}")
+}
+
+/// Damages copies of a fixture of `len` rows, and asserts that the reader refuses each and names the
+/// file.
+fn check_damage(fixture: &str, len: usize) {
+    println!("{fixture}, seed {:?}", String::from_utf8_lossy(&SEED));
+    let fixture = FIXTURES.iter().find(|known| known.name == fixture).unwrap();
+    let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &SEED);
+    let dir_of_copies = tempfile::tempdir().unwrap();
+    let mut databases = Vec::new();
+    let mut damages = Vec::new();
+    for n in 0..FLIPS + CUTS {
+        let db = dir_of_copies.path().join(n.to_string());
+        copy(&dir(fixture), &db);
+        // The longer a file, the more often it is hit.
+        let lengths = FILES.map(|file| fs::metadata(db.join(file)).unwrap().len());
+        let mut at = rng.random_range(0..lengths.iter().sum());
+        let hit = lengths.iter().position(|&length| {
+            let here = at < length;
+            at = at.saturating_sub(length);
+            here
+        });
+        let path = db.join(FILES[hit.unwrap()]);
+        let damage = damage(&path, n >= FLIPS, &mut rng);
+        databases.push(db);
+        damages.push((path, damage));
+    }
+    // One that is whole comes last: what refuses everything has shown nothing.
+    databases.push(dir(fixture));
+    let said = read_all(dir_of_copies.path(), &databases);
+    assert_eq!(said.len(), databases.len());
+    assert_eq!(said.last(), Some(&format!("read {len}")));
+    for (said, (path, damage)) in said.iter().zip(damages) {
+        let expected = format!("refused {} at byte ", path.display());
+        assert!(said.starts_with(&expected), "{damage}: {said}");
+    }
+}
+
+#[test]
+fn the_reader_in_python_refuses_every_damage() {
+    if !has_python("python::the_reader_in_python_refuses_every_damage") {
+        return;
+    }
+    check_damage("type-name", 5);
+    check_damage("pod", 30);
+}

@@ -1,0 +1,198 @@
+//! A whole database directory, changed in the ways that an input describes.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use arbitrary::{Arbitrary, Unstructured};
+use ringdb_storage::disk::{Disk, SimDisk};
+use ringdb_storage::{Access, PayloadCodec, ReadOptions, Segment, SegmentWriter, Verify};
+
+use crate::files::{disk_with, sealed, unsealed};
+
+/// A change of one file.
+#[derive(Debug, Arbitrary)]
+struct Change {
+    file: u8,
+    what: What,
+}
+
+#[derive(Debug, Arbitrary)]
+enum What {
+    /// Flips bits of a byte.
+    Flip { at: u16, bits: u8 },
+    /// Writes a number of eight bytes.
+    Number { at: u16, value: u64 },
+    /// Cuts the file.
+    Cut { len: u16 },
+    /// Adds bytes at its end.
+    Grow { bytes: Vec<u8> },
+    /// Exchanges two pieces of it.
+    Swap { a: u16, b: u16, len: u8 },
+    /// Puts in its place the file of the same name of another generation.
+    Older,
+    /// Puts in its place another file of the database.
+    Copy { of: u8 },
+    /// Changes a byte of header or body and makes the file's own checksums right.
+    Seal { at: u16, value: u8 },
+    /// Takes it away.
+    Remove,
+}
+
+const LEN: u32 = 20;
+
+fn row(generation: u32, id: u32) -> [f32; 3] {
+    [id as f32, generation as f32, -0.5]
+}
+
+fn payload(generation: u32, id: u32) -> String {
+    format!("payload {id} of generation {generation}")
+}
+
+/// Files by their names.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
+/// The files of two generations of one database.
+fn generations() -> &'static [Files; 2] {
+    static FILES: OnceLock<[Files; 2]> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
+        let dir = Path::new("/db");
+        [1, 2].map(|generation| {
+            let codec = PayloadCodec::Bincode;
+            let writer = SegmentWriter::in_directory_on(Arc::clone(&disk), dir, true, 3, codec);
+            let mut writer = writer.expect("a writer");
+            for id in 0..LEN {
+                let pushed = writer.push(&row(generation, id), payload(generation, id));
+                pushed.expect("room for a row");
+            }
+            writer.finish().expect("a database");
+            let segment = PathBuf::from(format!("/db/segment-{generation:06}"));
+            let names = ["offsets.bin", "payloads.bin", "vectors.bin"];
+            let mut paths = vec![dir.join("MANIFEST")];
+            paths.extend(names.map(|name| segment.join(name)));
+            paths
+                .into_iter()
+                .map(|path| {
+                    let file = disk.open(&path).expect("a file of the database");
+                    let bytes = file.map().expect("its bytes").as_slice().to_vec();
+                    // Under the names of the second, so that they can take its place.
+                    let name = path.file_name().expect("a name");
+                    let path = match generation {
+                        1 if name != "MANIFEST" => Path::new("/db/segment-000002").join(name),
+                        _ => path,
+                    };
+                    (path, bytes)
+                })
+                .collect()
+        })
+    })
+}
+
+/// Opens a database that was changed as `data` says, reads all of it in every mode, and holds what it
+/// reads to what was written. Returns whether anything was changed and all of it could still be read.
+///
+/// # Panics
+/// If the library does, or if a changed database gives another answer than the whole one. A file that
+/// was sealed anew is one that somebody else wrote: of that, only that it is read to its end is asked.
+pub fn directory(data: &[u8]) -> bool {
+    let mut input = Unstructured::new(data);
+    let Ok(changes) = Vec::<Change>::arbitrary(&mut input) else {
+        return false;
+    };
+    let [older, whole] = generations();
+    let mut files: Vec<Option<(PathBuf, Vec<u8>)>> = whole.iter().cloned().map(Some).collect();
+    let mut is_forged = false;
+    for Change { file, what } in &changes {
+        let index = usize::from(*file) % files.len();
+        is_forged |= matches!(what, What::Seal { .. });
+        change(&mut files, index, what, older, whole);
+    }
+    let left: Vec<_> = files.into_iter().flatten().collect();
+    let disk = disk_with(
+        left.iter()
+            .map(|(path, bytes)| (path.as_path(), bytes.as_slice())),
+    );
+    let mut read_whole = true;
+    for verify in [Verify::Open, Verify::Lazy, Verify::Never] {
+        for access in [Access::Map, Access::Read] {
+            let options = ReadOptions::new().verify(verify).access(access);
+            // Without checksums of blocks, rows that were changed are read as they are.
+            let is_checked = !is_forged && verify != Verify::Never;
+            read_whole &= read(&*disk, &options, is_checked);
+        }
+    }
+    read_whole && !changes.is_empty()
+}
+
+/// Whether all of the database can be read. What is read is compared if `is_checked`.
+fn read(disk: &dyn Disk, options: &ReadOptions, is_checked: bool) -> bool {
+    let Ok(segment) = Segment::<String>::open_on(disk, Path::new("/db"), options) else {
+        return false;
+    };
+    let mut all = true;
+    for id in 0..segment.vectors.len() as u32 {
+        match segment.vectors.row(id) {
+            Ok(found) => assert!(!is_checked || found == row(2, id), "row {id} is {found:?}"),
+            Err(_) => all = false,
+        }
+        match segment.payloads.fetch(id) {
+            Ok(found) => assert!(!is_checked || found == payload(2, id), "{id}: {found}"),
+            Err(_) => all = false,
+        }
+    }
+    if is_checked {
+        assert_eq!(segment.vectors.len() as u32, LEN, "rows are missing");
+    }
+    all
+}
+
+fn change(
+    files: &mut [Option<(PathBuf, Vec<u8>)>],
+    index: usize,
+    what: &What,
+    older: &[(PathBuf, Vec<u8>)],
+    whole: &[(PathBuf, Vec<u8>)],
+) {
+    let Some((_, bytes)) = &mut files[index] else {
+        return;
+    };
+    let place = |at: u16, len: usize| usize::from(at) % len.max(1);
+    match what {
+        What::Flip { at, bits } => {
+            let at = place(*at, bytes.len());
+            bytes
+                .iter_mut()
+                .skip(at)
+                .take(1)
+                .for_each(|byte| *byte ^= bits);
+        }
+        What::Number { at, value } => {
+            let at = place(*at, bytes.len());
+            if let Some(field) = bytes.get_mut(at..at + 8) {
+                field.copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        What::Cut { len } => bytes.truncate(usize::from(*len)),
+        What::Grow { bytes: more } => bytes.extend_from_slice(more),
+        What::Swap { a, b, len } => {
+            for i in 0..usize::from(*len) {
+                let [a, b] = [*a, *b].map(|at| place(at, bytes.len()) + i);
+                if a.max(b) < bytes.len() {
+                    bytes.swap(a, b);
+                }
+            }
+        }
+        What::Older => bytes.clone_from(&older[index].1),
+        What::Copy { of } => bytes.clone_from(&whole[usize::from(*of) % whole.len()].1),
+        What::Seal { at, value } => {
+            *bytes = whole[index].1.clone();
+            let (head_and_body, note) = unsealed(bytes);
+            let (mut changed, note) = (head_and_body.to_vec(), note.to_vec());
+            let at = place(*at, changed.len());
+            changed[at] = *value;
+            let kind = u16::from_le_bytes([changed[6], changed[7]]);
+            *bytes = sealed(&changed, kind, &note);
+        }
+        What::Remove => files[index] = None,
+    }
+}

@@ -1,0 +1,280 @@
+//! What the databases of the campaigns hold, and whether one holds it.
+//!
+//! Contents come from the seed alone; payloads are of every codec, each with its own type.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rand::Rng;
+use rand::rngs::SmallRng;
+use ringdb::{BuildOptions, PayloadCodec, RingDb, SealedRingDb};
+use ringdb_storage::disk::Disk;
+use ringdb_storage::{Segment, SegmentWriter};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::verdict::Flaw;
+
+/// A payload, and how it goes in and comes out.
+pub(crate) trait Value:
+    Serialize + DeserializeOwned + Clone + PartialEq + fmt::Debug + Send + Sync + 'static
+{
+    const CODEC: PayloadCodec;
+
+    /// Whether payloads are values of serde, and all of them can be walked through.
+    const IS_SERDE: bool = true;
+
+    fn random(rng: &mut SmallRng, id: usize) -> Self;
+
+    fn add(self, db: &mut RingDb<Self>, row: &[f32]) -> ringdb::Result<()> {
+        db.add_vector(row, self)
+    }
+
+    fn fetch(db: &SealedRingDb<Self>, id: u32) -> ringdb::Result<Self> {
+        db.fetch_payload(id)
+    }
+
+    fn push(self, writer: &mut SegmentWriter<Self>, row: &[f32]) -> ringdb_storage::Result<()> {
+        writer.push_checked(row, self)
+    }
+
+    fn read(segment: &Segment<Self>, id: u32) -> ringdb_storage::Result<Self> {
+        segment.payloads.fetch(id)
+    }
+}
+
+/// Payloads in bincode.
+impl Value for String {
+    const CODEC: PayloadCodec = PayloadCodec::Bincode;
+
+    fn random(rng: &mut SmallRng, id: usize) -> Self {
+        let len = rng.random_range(0..12);
+        let mut text = format!("{id}:");
+        text.extend((0..len).map(|_| char::from(rng.random_range(b'a'..=b'z'))));
+        text
+    }
+}
+
+/// No payloads.
+impl Value for () {
+    const CODEC: PayloadCodec = PayloadCodec::Bincode;
+
+    fn random(_: &mut SmallRng, _: usize) -> Self {}
+}
+
+/// A payload in postcard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Song {
+    number: u64,
+    title: Option<String>,
+}
+
+impl Value for Song {
+    const CODEC: PayloadCodec = PayloadCodec::Postcard;
+
+    fn random(rng: &mut SmallRng, id: usize) -> Self {
+        let bits = rng.random_range(1..60);
+        Self {
+            number: rng.random_range(0..1 << bits),
+            title: rng.random::<bool>().then(|| String::random(rng, id)),
+        }
+    }
+}
+
+/// A payload of raw bytes, which may be none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Blob(Vec<u8>);
+
+impl Value for Blob {
+    const CODEC: PayloadCodec = PayloadCodec::Raw;
+    const IS_SERDE: bool = false;
+
+    fn random(rng: &mut SmallRng, _: usize) -> Self {
+        let len = rng.random_range(0..30);
+        Self((0..len).map(|_| rng.random()).collect())
+    }
+
+    fn add(self, db: &mut RingDb<Self>, row: &[f32]) -> ringdb::Result<()> {
+        db.add_vector_bytes(row, &self.0)
+    }
+
+    fn fetch(db: &SealedRingDb<Self>, id: u32) -> ringdb::Result<Self> {
+        Ok(Self(db.payload_bytes(id)?.to_vec()))
+    }
+
+    fn push(self, writer: &mut SegmentWriter<Self>, row: &[f32]) -> ringdb_storage::Result<()> {
+        writer.push_bytes(row, &self.0)
+    }
+
+    fn read(segment: &Segment<Self>, id: u32) -> ringdb_storage::Result<Self> {
+        Ok(Self(segment.payloads.fetch_bytes(id)?.to_vec()))
+    }
+}
+
+/// Payloads read in place.
+impl Value for [u32; 3] {
+    const CODEC: PayloadCodec = PayloadCodec::Pod;
+    const IS_SERDE: bool = false;
+
+    fn random(rng: &mut SmallRng, _: usize) -> Self {
+        rng.random()
+    }
+
+    fn add(self, db: &mut RingDb<Self>, row: &[f32]) -> ringdb::Result<()> {
+        db.add_vector_pod(row, &self)
+    }
+
+    fn fetch(db: &SealedRingDb<Self>, id: u32) -> ringdb::Result<Self> {
+        db.payload_ref(id).copied()
+    }
+
+    fn push(self, writer: &mut SegmentWriter<Self>, row: &[f32]) -> ringdb_storage::Result<()> {
+        writer.push_pod(row, &self)
+    }
+
+    fn read(segment: &Segment<Self>, id: u32) -> ringdb_storage::Result<Self> {
+        segment.payloads.fetch_ref(id).copied()
+    }
+}
+
+/// Rows and payloads.
+#[derive(Debug, Clone)]
+pub(crate) struct Content<V> {
+    pub(crate) dims: usize,
+    /// Row-major.
+    pub(crate) rows: Vec<f32>,
+    pub(crate) values: Vec<V>,
+}
+
+impl<V: Value> Content<V> {
+    pub(crate) fn random(rng: &mut SmallRng, n_rows: usize, dims: usize) -> Self {
+        Self {
+            dims,
+            rows: (0..n_rows * dims)
+                .map(|_| rng.random_range(-1.0..1.0))
+                .collect(),
+            values: (0..n_rows).map(|id| V::random(rng, id)).collect(),
+        }
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&[f32], &V)> {
+        self.rows.chunks_exact(self.dims).zip(&self.values)
+    }
+
+    /// Makes `dir` a database of this, as a program does, in place of whatever database is there.
+    pub(crate) fn build(&self, dir: &Path) -> ringdb::Result<SealedRingDb<V>> {
+        let options = BuildOptions::new(self.dims).codec(V::CODEC);
+        let mut db = options.persist(dir).replace(true).create()?;
+        for (row, value) in self.entries() {
+            value.clone().add(&mut db, row)?;
+        }
+        db.build()
+    }
+
+    /// As [`Self::build`], on any disk.
+    pub(crate) fn write(
+        &self,
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+    ) -> ringdb_storage::Result<Segment<V>> {
+        self.filled(SegmentWriter::in_directory_on(
+            Arc::clone(disk),
+            dir,
+            true,
+            self.dims,
+            V::CODEC,
+        )?)?
+        .finish()
+    }
+
+    /// A writer to which all of it was given.
+    pub(crate) fn filled(
+        &self,
+        mut writer: SegmentWriter<V>,
+    ) -> ringdb_storage::Result<SegmentWriter<V>> {
+        for (row, value) in self.entries() {
+            value.clone().push(&mut writer, row)?;
+        }
+        Ok(writer)
+    }
+
+    /// Whether `segment` holds this and nothing else.
+    pub(crate) fn compare(&self, segment: &Segment<V>) -> Result<(), Flaw> {
+        let (n_rows, dims) = (segment.vectors.len(), segment.vectors.dims());
+        let found = Shape {
+            n_rows,
+            n_payloads: segment.payloads.len(),
+            dims,
+        };
+        self.compare_shape(&found)?;
+        for (id, (row, value)) in (0..).zip(self.entries()) {
+            let broken = |error| Flaw::loss(format!("entry {id}: {error}"));
+            let found = segment.vectors.row(id).map_err(broken)?;
+            compare_row(id, found, row)?;
+            compare_value(id, &V::read(segment, id).map_err(broken)?, value)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::compare`], through the face that programs use.
+    pub(crate) fn compare_sealed(&self, db: &SealedRingDb<V>) -> Result<(), Flaw> {
+        let found = Shape {
+            n_rows: db.len(),
+            n_payloads: db.len(),
+            dims: db.dims(),
+        };
+        self.compare_shape(&found)?;
+        for (id, (row, value)) in (0..).zip(self.entries()) {
+            let broken = |error| Flaw::loss(format!("entry {id}: {error}"));
+            compare_row(id, &db.vector(id).map_err(broken)?, row)?;
+            compare_value(id, &V::fetch(db, id).map_err(broken)?, value)?;
+        }
+        Ok(())
+    }
+
+    fn compare_shape(&self, found: &Shape) -> Result<(), Flaw> {
+        let n_rows = self.values.len();
+        let expected = Shape {
+            n_rows,
+            n_payloads: n_rows,
+            dims: self.dims,
+        };
+        if *found == expected {
+            return Ok(());
+        }
+        let what = format!("{found:?}, not {expected:?}");
+        match found.n_rows < n_rows || found.n_payloads < n_rows {
+            true => Err(Flaw::missing(what)),
+            false => Err(Flaw::wrong(what)),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Shape {
+    n_rows: usize,
+    n_payloads: usize,
+    dims: usize,
+}
+
+/// Compares coordinates bit by bit: 0.0 is not -0.0 here.
+pub(crate) fn compare_row(id: u32, found: &[f32], expected: &[f32]) -> Result<(), Flaw> {
+    if bits(found).eq(bits(expected)) {
+        return Ok(());
+    }
+    let what = format!("row {id} is {found:?}, not {expected:?}");
+    Err(Flaw::wrong(what))
+}
+
+fn bits(row: &[f32]) -> impl Iterator<Item = u32> {
+    row.iter().map(|x| x.to_bits())
+}
+
+pub(crate) fn compare_value<V: Value>(id: u32, found: &V, expected: &V) -> Result<(), Flaw> {
+    if found == expected {
+        return Ok(());
+    }
+    let what = format!("payload {id} is {found:?}, not {expected:?}");
+    Err(Flaw::wrong(what))
+}
