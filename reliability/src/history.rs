@@ -131,6 +131,13 @@ impl History {
         for &step in steps {
             history.perform(&disk, step, &mut possible)?;
         }
+        // Nothing was cut yet, so nothing is left of what was replaced or given up.
+        let allowed = Allowed {
+            foreign: history.has_foreign,
+            ..Allowed::default()
+        };
+        check_leftovers(&disk, Path::new(DIR), allowed)
+            .map_err(|flaw| format!("{}: {}", history.name, flaw.what))?;
         history.settle();
         Ok(history)
     }

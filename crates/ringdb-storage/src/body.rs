@@ -105,6 +105,9 @@ impl Body {
             return Ok(());
         };
         let end = range.end.min(self.part.len());
+        if range.start >= end {
+            return Ok(());
+        }
         for block in range.start / BLOCK_BYTES..end.div_ceil(BLOCK_BYTES) {
             let Some(word) = seen.get(block / 64) else {
                 return Ok(());
@@ -167,7 +170,9 @@ pub(crate) fn in_parallel<R: Send>(steps: usize, step: impl Fn(usize) -> R + Syn
     };
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut results = std::thread::scope(|scope| {
-        let workers: Vec<_> = (1..threads.min(steps)).map(|_| scope.spawn(work)).collect();
+        // Where no more threads can be had, those that are there do it all.
+        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+        let workers: Vec<_> = (1..threads.min(steps)).map_while(spawn).collect();
         let mut results = work();
         for worker in workers {
             results.extend(worker.join().unwrap_or_else(|panic| {

@@ -7,10 +7,10 @@
 //! | 0..6 | magic `RINGDB` |
 //! | 6..8 | kind, u16 |
 //! | 8..12 | format version, u32 |
-//! | 12..16 | detail, u32: dims of vectors, codec of payloads, else 0 |
+//! | 12..16 | detail, u32: dims of vectors and MANIFEST, codec of payloads, else 0 |
 //! | 16..32 | uuid |
 //! | 32..40 | generation, u64 |
-//! | 40..48 | count, u64: rows, payloads, offsets or manifest entries |
+//! | 40..48 | count, u64: rows, payloads, offsets or segments |
 //! | 48..56 | bytes of the body, u64 |
 //! | 56..60 | width, u32: bytes of each payload where all have the same, else 0 |
 //! | 60..64 | CRC-32 of bytes 0..60 |

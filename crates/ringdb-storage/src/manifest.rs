@@ -172,6 +172,10 @@ fn read_files(
             .zip(&mut found)
             .find(|((known, _), _)| *known as u16 == kind);
         match place {
+            Some(_) if flags != 0 => {
+                let what = format!("flags {flags:#x} of a file of kind {kind}, 0 are possible");
+                return Err(Error::corrupt(path, at + 2, what));
+            }
             Some((_, entry @ None)) => *entry = Some(FileEntry { file_bytes, crc }),
             Some(_) => {
                 let what = format!("two files of kind {kind}");
@@ -299,5 +303,7 @@ mod tests {
         });
         assert!(text(missing).contains("it does not name vectors.bin"));
         assert!(text(changed(1, |body| body.push(0))).contains("1 bytes too many"));
+        let flags = changed(1, |body| body[files + 14] = 2);
+        assert!(text(flags).contains("flags 0x2 of a file of kind 4"));
     }
 }

@@ -5,8 +5,10 @@
 //! database is read and never changed.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
+use crate::contents::open_regular;
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::layout::MANIFEST;
@@ -99,7 +101,8 @@ pub struct Salvaged {
 /// [`Error::DurabilityUnknown`].
 ///
 /// # Errors
-/// [`Error::Io`] (`NotFound` if there is no directory `from`, `Unsupported` for a directory of ring-db,
+/// [`Error::Io`] (`NotFound` if there is no directory `from`, `InvalidInput` if `to` lies in it; the
+/// system's if a file that is there cannot be read, `Unsupported` for a directory of ring-db,
 /// which has no checksums), [`Error::NotADatabase`] if `from` has neither a MANIFEST nor a segment,
 /// [`Error::UnsupportedVersion`], [`Error::Corrupt`] if nothing tells which segment it is, how many
 /// coordinates or rows there are, or how payloads were stored; [`Error::AlreadyExists`] if `to` holds a
@@ -116,6 +119,11 @@ pub fn salvage<E: From<Error>>(
     let (from, to) = (&absolute(from)?, &absolute(to)?);
     check_free(disk, to)?;
     let ruin = Ruin::find(disk, from, keep_vectors)?;
+    if to.starts_with(from) {
+        let source =
+            std::io::Error::new(ErrorKind::InvalidInput, "it lies in what is to be salvaged");
+        return Err(Error::io("salvage into", to)(source).into());
+    }
     let writer = SegmentWriter::<()>::in_directory(to, false, ruin.dims, ruin.kind.codec)?;
     let mut writer = writer.of_kind(ruin.kind.clone());
     // For a payload that was lost.
@@ -180,7 +188,7 @@ impl Ruin {
     fn find(disk: &dyn Disk, dir: &Path, keep_vectors: bool) -> Result<Self> {
         if is_legacy(disk, dir)? {
             let what = "directories of ring-db have no checksums that tell what is whole";
-            let source = std::io::Error::new(std::io::ErrorKind::Unsupported, what);
+            let source = std::io::Error::new(ErrorKind::Unsupported, what);
             return Err(Error::io("salvage", dir)(source));
         }
         let mut segments = Survey::of(disk, dir, None)?.segments;
@@ -189,6 +197,18 @@ impl Ruin {
         let (Some(segment), true) = (segments.pop(), segments.is_empty()) else {
             return Err(unknown("which segment is the one of the database"));
         };
+        // What cannot be read now may be whole: nothing is lost by saying so.
+        for path in segment
+            .files()
+            .map(|file| &file.path)
+            .into_iter()
+            .chain([&manifest])
+        {
+            match open_regular(disk, path) {
+                Err(error @ Error::Io { .. }) if !error.is_not_found() => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
         let rows = segment.rows.ok_or_else(|| unknown("the number of rows"))?;
         let dims = segment.dims.ok_or_else(|| unknown("the number of dims"))?;
         let (kind, records) = match (&segment.kind, segment.origin) {

@@ -303,7 +303,8 @@ impl<T> SegmentWriter<T> {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::DurabilityUnknown`] if a sync fails, [`Error::Corrupt`] if what was
-    /// written does not read back, [`Error::Locked`] if another writer got in because LOCK was removed.
+    /// written does not read back, [`Error::Locked`] or, where there was no database before,
+    /// [`Error::AlreadyExists`] if another writer got in because LOCK was removed.
     /// A database that was there before is untouched by all of them but `DurabilityUnknown`; what was
     /// pushed is lost.
     pub fn finish(self) -> Result<Segment<T>> {

@@ -92,6 +92,9 @@ impl Staging {
                 None,
             ),
         };
+        // The manifest that was read may not be durable: who renamed it may have died, or failed, before
+        // its sync. What it replaces must not go before that.
+        sync_dir(&*disk, &absolute)?;
         collect(&*disk, &absolute, live)?;
         let segment = free_number(
             &*disk,
@@ -271,4 +274,60 @@ fn free_number(disk: &dyn Disk, dir: &Path, live: u32) -> Result<u32> {
         value: 1 << 32,
         max: u64::from(u32::MAX),
     })
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::*;
+    use crate::disk::{Failure, Fault, FaultyDisk, Loss, SimDisk};
+    use crate::options::ReadOptions;
+    use crate::payload::PayloadCodec;
+    use crate::segment::{Segment, SegmentWriter};
+
+    const DIR: &str = "/db";
+
+    fn write(disk: Arc<dyn Disk>, rows: usize) -> Result<()> {
+        let codec = PayloadCodec::Bincode;
+        let mut writer = SegmentWriter::in_directory_on(disk, Path::new(DIR), true, 1, codec)?;
+        for _ in 0..rows {
+            writer.push(&[1.0], ())?;
+        }
+        writer.finish().map(drop)
+    }
+
+    /// A commit; one that fails at any call; a writer that begins and gives up; a power cut.
+    #[test]
+    fn what_a_failed_commit_replaced_is_there_until_its_manifest_is_durable() {
+        let before = SimDisk::new();
+        write(Arc::new(before.clone()), 1).unwrap();
+        let (mut images, mut met) = (0, 0);
+        for call in 0.. {
+            let disk = before.snapshot();
+            let fault = Fault {
+                call,
+                kind: Failure::Error(5),
+                lasting: true,
+            };
+            let faulty = FaultyDisk::new(Arc::new(disk.clone()), fault);
+            let failed = write(Arc::clone(&faulty) as Arc<dyn Disk>, 2).is_err();
+            if !faulty.struck() {
+                break;
+            }
+            met += u32::from(failed);
+            drop(Staging::begin(Arc::new(disk.clone()), Path::new(DIR), true));
+            for seed in 0..64 {
+                let image = disk.after_power_cut(Loss::Subset, seed);
+                let found = Segment::<()>::open_on(&image, Path::new(DIR), &ReadOptions::new());
+                let rows = found.map(|segment| segment.vectors.len());
+                let rows = rows.map_err(|error| error.to_string());
+                assert!(
+                    matches!(rows, Ok(1 | 2)),
+                    "call {call}, seed {seed}: {rows:?}"
+                );
+                images += 1;
+            }
+        }
+        println!("{images} images, {met} of the commits failed");
+        assert!(met > 50, "only {met} commits failed");
+    }
 }

@@ -336,7 +336,7 @@ impl SegmentSurvey {
         }
     }
 
-    fn files(&self) -> [&FileSurvey; 3] {
+    pub(crate) fn files(&self) -> [&FileSurvey; 3] {
         [&self.offsets, &self.payloads, &self.vectors]
     }
 }

@@ -131,7 +131,8 @@ impl Vectors {
     }
 
     /// Checks the rows of `rows` that were not checked before: the checksums of the blocks of the file
-    /// that they lie in, and their coordinates by the [`RowCheck`] that was given at opening.
+    /// that they lie in, and their coordinates by the [`RowCheck`] that was given at opening. A range that
+    /// reaches past the last row is cut there.
     ///
     /// # Errors
     /// [`Error::Corrupt`]. Nothing is checked, and nothing found, in memory and under
@@ -141,7 +142,8 @@ impl Vectors {
             return Ok(());
         };
         let row_bytes = self.dims * size_of::<f32>();
-        let bytes = rows.start * row_bytes..rows.end * row_bytes;
+        let [start, end] = [rows.start, rows.end].map(|row| row.min(self.len) * row_bytes);
+        let bytes = start..end;
         match check {
             None => body.check(bytes, &|_, _| Ok(())),
             Some(check) => body.check(bytes, &|at, block| self.look(body, *check, at, block)),

@@ -13,6 +13,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rand::Rng;
 use ringdb::{Access, OpenOptions, Verify};
 use tempfile::TempDir;
 
@@ -29,7 +30,7 @@ const WRITER_EVERY: u64 = 16;
 
 pub(crate) struct Damage {
     layouts: Vec<Box<dyn Layout>>,
-    /// Of each layout, from the first case on.
+    /// In order of their cases.
     parts: Vec<Part>,
     n_cases: u64,
 }
@@ -117,8 +118,8 @@ impl Damage {
             damage.add(layout, None);
         }
         while damage.n_cases < plan.count(0, 1_000_000) {
-            let n_rows = rand::Rng::random_range(rng, 1..60);
-            let dims = rand::Rng::random_range(rng, 1..24);
+            let n_rows = rng.random_range(1..60);
+            let dims = rng.random_range(1..24);
             let layout = match damage.layouts.len() % 5 {
                 0 => layout::<String>(rng, n_rows, dims, false)?,
                 1 => layout::<Song>(rng, n_rows, dims, false)?,
@@ -198,8 +199,8 @@ impl Campaign for Damage {
             copies.made.push(number);
         }
         change.apply(&dir, layout)?;
-        let is_small_sample = case.is_multiple_of(WRITER_EVERY) && !layout.is_large();
-        let with_writer = is_small_sample || change.is_of_lock();
+        let is_sampled = case.is_multiple_of(WRITER_EVERY) && !layout.is_large();
+        let with_writer = is_sampled || change.is_of_lock();
         let checked = judge(layout, &dir, &change, case, with_writer);
         match with_writer {
             true => layout.image().write(&dir)?,

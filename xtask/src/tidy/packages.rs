@@ -17,7 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Members that nothing may depend on, not even for tests.
-const LEAVES: &[&str] = &["xtask", "ringdb-benches"];
+const LEAVES: &[&str] = &["xtask", "ringdb-benches", "ringdb-reliability"];
 
 /// The libraries whose users should not have to build much.
 const SMALL: &[&str] = &["ringdb-storage", "ringdb-index"];

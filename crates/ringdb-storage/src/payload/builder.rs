@@ -269,6 +269,10 @@ impl<T> PayloadStoreBuilder<T> {
     /// Checks the limits before anything is written.
     pub(crate) fn admit<'a>(&self, bytes: Cow<'a, [u8]>) -> Result<Encoded<'a>> {
         check_size(bytes.len() as u64)?;
+        debug_assert!(
+            self.kind.codec != PayloadCodec::Pod || bytes.len() == self.kind.width as usize,
+            "payloads that are read in place have one width"
+        );
         let value = self.len as u64 + 1;
         if value > ROWS_MAX {
             return Err(Error::TooLarge {

@@ -13,6 +13,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::footer::Frame;
 use crate::layout::Kind;
+use crate::limits::ROWS_MAX;
 use crate::mapped::as_u64s;
 
 /// A table of offsets.
@@ -51,6 +52,10 @@ impl Offsets {
         let Some(last) = table.len().checked_sub(1) else {
             return Err(body.corrupt(0, "no offsets: even an empty store has one"));
         };
+        if last as u64 > ROWS_MAX {
+            let what = format!("offsets of {last} payloads: {ROWS_MAX} are possible");
+            return Err(body.corrupt(0, what));
+        }
         // Both are used below, so their blocks are checked as those of any offsets.
         for index in [0, last] {
             body.checked(8 * index..8 * index + 8)?;

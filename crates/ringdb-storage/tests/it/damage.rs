@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ringdb_storage::{Error, Segment};
+use ringdb_storage::{Error, ReadOptions, Segment, Verify};
 
 use crate::support::{assert_holds, data_files, sign, write};
 
@@ -176,4 +176,20 @@ fn rows_that_do_not_fit_their_counts_are_refused_even_with_good_checksums() {
         error.to_string().contains("MANIFEST says 108 with"),
         "{error}"
     );
+}
+
+#[test]
+fn a_range_of_rows_past_the_end_is_verified_up_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), false, 5).unwrap();
+    let path = dir.path().join("segment-000001/vectors.bin");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[70] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let options = ReadOptions::new().verify(Verify::Lazy);
+    let segment = Segment::<String>::open_with(dir.path(), &options).unwrap();
+    for end in [1, 5, 6, 1 << 60, usize::MAX] {
+        assert!(segment.vectors.verify(0..end).is_err(), "{end}");
+    }
+    segment.vectors.verify(5..usize::MAX).unwrap();
 }

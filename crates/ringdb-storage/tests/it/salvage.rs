@@ -510,6 +510,23 @@ fn what_is_no_database_is_said_to_be_none() {
 }
 
 #[test]
+fn nothing_is_written_into_what_is_salvaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("db");
+    crate::support::write(&db, false, 3).unwrap();
+    let before = crate::support::names(&db);
+    for inner in ["new", "segment-000001", "segment-000001/new"] {
+        let error = run(&db, &db.join(inner), false).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.ends_with("it lies in what is to be salvaged"),
+            "{text}"
+        );
+    }
+    assert_eq!(crate::support::names(&db), before);
+}
+
+#[test]
 fn an_error_of_the_caller_ends_it_and_nothing_is_left() {
     #[derive(Debug, PartialEq)]
     enum Mine {
