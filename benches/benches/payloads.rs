@@ -70,6 +70,13 @@ fn pushes(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// 1024 ids over and over: with as many as there are iterations the memory would be measured as well.
+fn warm_ids(len: u32) -> impl Iterator<Item = u32> {
+    let mut rng = SmallRng::seed_from_u64(SEED);
+    let warm: Vec<u32> = (0..1024).map(|_| rng.random_range(0..len)).collect();
+    warm.into_iter().cycle()
+}
+
 fn fetches(criterion: &mut Criterion) {
     let len = if is_test_run() { 1000 } else { 200_000 };
     let mut group = criterion.benchmark_group("fetch 200 bytes");
@@ -78,14 +85,8 @@ fn fetches(criterion: &mut Criterion) {
         let stored = push(&records, codec);
         let all: Vec<u32> = (0..len).collect();
         assert_eq!(stored.fetch_many(&all).expect("all payloads"), records);
-        // As many ids as there are iterations would measure the memory as well; these stay warm.
-        let mut rng = SmallRng::seed_from_u64(SEED);
-        let warm: Vec<u32> = (0..1024).map(|_| rng.random_range(0..len)).collect();
-        let mut next = 0;
-        let mut id = || {
-            next = (next + 1) % warm.len();
-            warm[next]
-        };
+        let mut ids = warm_ids(len);
+        let mut id = || ids.next().expect("no end");
         group.bench_function(format!("{codec}, decoded"), |bencher| {
             bencher.iter(|| {
                 let id = id();
@@ -110,13 +111,10 @@ fn fetches_in_place(criterion: &mut Criterion) {
         builder.push_pod(&[id; 50]).expect("room for payloads");
     }
     let stored = builder.finish().expect("a payload store");
-    let mut rng = SmallRng::seed_from_u64(SEED);
-    let warm: Vec<u32> = (0..1024).map(|_| rng.random_range(0..len)).collect();
-    let mut next = 0;
+    let mut ids = warm_ids(len);
     criterion.bench_function("fetch 200 bytes/pod, in place", |bencher| {
         bencher.iter(|| {
-            next = (next + 1) % warm.len();
-            let id = warm[next];
+            let id = ids.next().expect("no end");
             assert_eq!(stored.fetch_ref(id).expect("a payload")[49], id);
         });
     });

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use rand::Rng;
 use ringdb::{OpenOptions, RingDbError};
@@ -11,12 +12,22 @@ use ringdb_storage::disk::real;
 use crate::campaign::rng;
 use crate::content::Content;
 use crate::directory::{Allowed, MANIFEST, check_leftovers};
-use crate::verdict::Flaw;
+use crate::verdict::{Checked, Flaw};
 
 /// The contents of the generations of a case, counted from 1; 0 is no database.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Generations {
     pub(crate) seed: u64,
+}
+
+/// What is drawn for a case in which a writer of generations is stopped.
+#[derive(Debug)]
+pub(crate) struct Draw {
+    pub(crate) generations: Generations,
+    /// Whether there is a database before the writer begins.
+    pub(crate) is_replaced: bool,
+    /// How long the writer is let be.
+    pub(crate) delay: Duration,
 }
 
 impl Generations {
@@ -63,6 +74,18 @@ impl Generations {
             "generation {acknowledged} was acknowledged, and a database of {} rows begins with {found:?}",
             db.len()
         )))
+    }
+
+    /// Finds what a writer that was stopped left in `dir`, lets another one go on, and says which
+    /// generation it was.
+    pub(crate) fn check(self, dir: &Path, acknowledged: u64) -> Checked {
+        let found = self.find(dir, acknowledged)?;
+        self.go_on(dir, acknowledged + 2)?;
+        Ok(match found {
+            0 => "not yet a database",
+            _ if found == acknowledged => "the last acknowledged one",
+            _ => "the one after it",
+        })
     }
 
     /// Lets a writer make `dir` hold a generation that was not begun before; it must succeed, and nothing

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::campaign::{Campaign, Plan, Result, rng};
 use crate::directory::scratch;
-use crate::generations::Generations;
+use crate::generations::{Draw, Generations};
 use crate::verdict::{Checked, Flaw};
 
 /// The hidden task of the program by which it writes until it is killed.
@@ -24,15 +24,6 @@ const PROGRAM: &str = "/proc/self/exe";
 
 pub(crate) struct Kill {
     plan: Plan,
-}
-
-/// What is drawn for a case.
-#[derive(Debug)]
-struct Draw {
-    generations: Generations,
-    /// Whether there is a database before the process begins.
-    is_replaced: bool,
-    delay: Duration,
 }
 
 impl Kill {
@@ -108,14 +99,9 @@ impl Campaign for Kill {
             number.parse().ok()
         });
         acknowledged = numbers.next_back().unwrap_or(acknowledged);
-        let found = draw.generations.find(&dir, acknowledged)?;
-        draw.generations.go_on(&dir, acknowledged + 2)?;
+        let outcome = draw.generations.check(&dir, acknowledged)?;
         std::fs::remove_dir_all(scratch.path().join(format!("{case}")))?;
-        Ok(match (found, acknowledged) {
-            (0, _) => "not yet a database",
-            (_, acknowledged) if found == acknowledged => "the last acknowledged one",
-            _ => "the one after it",
-        })
+        Ok(outcome)
     }
 }
 

@@ -95,11 +95,11 @@ impl Vectors {
         verify: Verify,
     ) -> Result<Self> {
         shape.expect_bytes(file.path(), 0, file.bytes().len())?;
-        let vectors = Self::over(Body::unchecked(file, 0), shape, check);
-        if let (Rows::File(body, Some(check)), true) = (&vectors.rows, verify != Verify::Never) {
-            vectors.look(body, *check, 0, body.bytes())?;
+        let body = Body::unchecked(file, 0);
+        if verify != Verify::Never {
+            look(&body, check, shape.dims, 0, body.bytes())?;
         }
-        Ok(vectors)
+        Ok(Self::over(body, shape, check))
     }
 
     /// Opens the row file `path` and checks of it what `verify` says.
@@ -110,19 +110,16 @@ impl Vectors {
         verify: Verify,
         check: Option<RowCheck>,
     ) -> Result<(Self, Frame)> {
-        let (body, frame) = Body::open(disk, path, Kind::Vectors, access, verify)?;
+        let (mut body, frame) = Body::open(disk, path, Kind::Vectors, access, verify)?;
         let header = &frame.header;
         let shape = Shape::check(path, (12, u64::from(header.detail)), (40, header.count))?;
         shape.expect_bytes(path, HEADER_BYTES as u64, body.bytes().len())?;
         frame.expect_plain(path)?;
-        let mut vectors = Self::over(body, shape, check);
         if verify == Verify::Open {
-            vectors.verify_all()?;
-            if let Rows::File(body, _) = &mut vectors.rows {
-                body.settle();
-            }
+            body.check_all(&|at, block| look(&body, check, shape.dims, at, block))?;
+            body.settle();
         }
-        Ok((vectors, frame))
+        Ok((Self::over(body, shape, check), frame))
     }
 
     fn over(body: Body, Shape { dims, len }: Shape, check: Option<RowCheck>) -> Self {
@@ -143,30 +140,9 @@ impl Vectors {
         };
         let row_bytes = self.dims * size_of::<f32>();
         let [start, end] = [rows.start, rows.end].map(|row| row.min(self.len) * row_bytes);
-        let bytes = start..end;
-        match check {
-            None => body.check(bytes, &|_, _| Ok(())),
-            Some(check) => body.check(bytes, &|at, block| self.look(body, *check, at, block)),
-        }
-    }
-
-    /// As [`Self::verify`] for all rows, on several threads.
-    fn verify_all(&self) -> Result<()> {
-        match &self.rows {
-            Rows::Memory(_) => Ok(()),
-            Rows::File(body, None) => body.check_all(&|_, _| Ok(())),
-            Rows::File(body, Some(check)) => {
-                body.check_all(&|at, block| self.look(body, *check, at, block))
-            }
-        }
-    }
-
-    /// Holds the coordinates at byte `at` of the body to `check`.
-    fn look(&self, body: &Body, check: RowCheck, at: usize, bytes: &[u8]) -> Result<()> {
-        match objection(check, self.dims, at, bytes) {
-            Some((at, what)) => Err(body.corrupt(at, what)),
-            None => Ok(()),
-        }
+        body.check(start..end, &|at, block| {
+            look(body, *check, self.dims, at, block)
+        })
     }
 
     /// All coordinates, row-major: `len() * dims()` numbers. Under [`Verify::Lazy`] they may not have
@@ -230,6 +206,14 @@ pub(crate) fn objection(
     let (row, coordinate) = (index / dims, index % dims);
     let what = format!("coordinate {coordinate} of row {row} {what}");
     Some((index * size_of::<f32>(), what))
+}
+
+/// Holds the coordinates at byte `at` of `body` to `check`, if there is one.
+fn look(body: &Body, check: Option<RowCheck>, dims: usize, at: usize, bytes: &[u8]) -> Result<()> {
+    match check.and_then(|check| objection(check, dims, at, bytes)) {
+        Some((at, what)) => Err(body.corrupt(at, what)),
+        None => Ok(()),
+    }
 }
 
 impl fmt::Debug for Vectors {

@@ -13,21 +13,12 @@ use rand::Rng;
 
 use self::keeper::Keeper;
 use crate::campaign::{Campaign, Plan, Result, rng};
-use crate::generations::Generations;
+use crate::generations::{Draw, Generations};
 use crate::needs::Missing;
 use crate::verdict::{Checked, Flaw};
 
 pub(crate) struct PowerCut {
     plan: Plan,
-}
-
-/// What is drawn for a case.
-#[derive(Debug)]
-struct Draw {
-    generations: Generations,
-    /// Whether there is a database before.
-    is_replaced: bool,
-    delay: Duration,
 }
 
 impl PowerCut {
@@ -100,13 +91,7 @@ impl Campaign for PowerCut {
             Ok(written) => written?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        let found = draw.generations.find(&dir, acknowledged)?;
-        draw.generations.go_on(&dir, acknowledged + 2)?;
-        Ok(match found {
-            0 => "not yet a database",
-            _ if found == acknowledged => "the last acknowledged one",
-            _ => "the one after it",
-        })
+        draw.generations.check(&dir, acknowledged)
     }
 }
 

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use ringdb_storage::{Error, PayloadCodec, Segment, SegmentWriter};
 
-use crate::support::{assert_holds, entry, is_child, names, run_in_child, sign, write};
+use crate::support::{
+    assert_holds, entry, is_child, names, run_in_child, sign, while_replaced, write,
+};
 
 #[test]
 fn a_segment_is_the_same_in_memory_built_and_opened() {
@@ -305,21 +307,13 @@ fn what_is_no_database_is_said_to_be_none() {
 #[test]
 fn readers_see_the_old_database_or_the_new_while_a_writer_replaces_it() {
     let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), false, 1).unwrap();
-    std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            for len in 2..60 {
-                write(dir.path(), true, len).unwrap();
-            }
-        });
-        let mut seen = 0;
-        while !writer.is_finished() {
-            let segment = Segment::open(dir.path()).unwrap();
-            let len = segment.vectors.len() as u32;
-            assert!(len >= seen, "{len} rows after {seen}");
-            assert_holds(&segment, len);
-            seen = len;
-        }
+    let mut seen = 0;
+    while_replaced(dir.path(), || {
+        let segment = Segment::open(dir.path()).unwrap();
+        let len = segment.vectors.len() as u32;
+        assert!(len >= seen, "{len} rows after {seen}");
+        assert_holds(&segment, len);
+        seen = len;
     });
     assert_holds(&Segment::open(dir.path()).unwrap(), 59);
 }

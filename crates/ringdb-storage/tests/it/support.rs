@@ -23,6 +23,22 @@ pub(crate) fn write(dir: &Path, replace: bool, len: u32) -> Result<Segment<Strin
     writer.finish()
 }
 
+/// Writes a database of one row, and calls `look` again and again while it is replaced by those of 2 to
+/// 59 rows.
+pub(crate) fn while_replaced(dir: &Path, mut look: impl FnMut()) {
+    write(dir, false, 1).unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for len in 2..60 {
+                write(dir, true, len).unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            look();
+        }
+    });
+}
+
 /// Asserts that `segment` holds what [`write`] writes.
 #[track_caller]
 pub(crate) fn assert_holds(segment: &Segment<String>, len: u32) {

@@ -8,7 +8,9 @@ use ringdb_storage::{Error, PayloadCodec, ReadOptions, RowCheck, Segment, Segmen
 use crate::ruins::{
     BLOCK, DIMS, FILES, OFFSETS, PAYLOADS, ROWS, Ruins, VECTORS, build, no_nan, payload,
 };
-use crate::support::{assert_holds, data_files, head_and_body, sealed, sign, write};
+use crate::support::{
+    assert_holds, data_files, head_and_body, sealed, sign, while_replaced, write,
+};
 
 /// What `verify` finds: names relative to the directory, bytes, and what is said.
 #[track_caller]
@@ -472,17 +474,7 @@ fn which_segment_it_is_follows_from_manifest_as_far_as_it_is_whole() {
 #[test]
 fn a_database_that_is_replaced_meanwhile_is_whole() {
     let dir = tempfile::tempdir().unwrap();
-    write(dir.path(), false, 1).unwrap();
-    std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            for len in 2..60 {
-                write(dir.path(), true, len).unwrap();
-            }
-        });
-        while !writer.is_finished() {
-            assert_eq!(found(dir.path(), None), []);
-        }
-    });
+    while_replaced(dir.path(), || assert_eq!(found(dir.path(), None), []));
 }
 
 #[test]

@@ -8,6 +8,8 @@ use ringdb::{
     BackendPreference, BuildOptions, DiskQuery, RingDb, RingDbConfig, RingDbError, SealedRingDb,
 };
 
+use crate::support::sign;
+
 fn load(dir: &Path) -> ringdb::Result<SealedRingDb<String>> {
     RingDb::load(dir, BackendPreference::Cpu)
 }
@@ -120,7 +122,7 @@ fn damage_names_file_byte_and_finding() {
     // A coordinate that no writer of this library would have accepted, with its checksums made right.
     bytes[70] ^= 1;
     bytes[76..80].copy_from_slice(&f32::NAN.to_le_bytes());
-    let crc = seal(&mut bytes);
+    let crc = sign(&mut bytes);
     fs::write(&path, &bytes).unwrap();
     let manifest_path = dir.path().join("MANIFEST");
     let mut manifest = fs::read(&manifest_path).unwrap();
@@ -128,24 +130,11 @@ fn damage_names_file_byte_and_finding() {
     // block's checksum and the footer.
     let entry = manifest.len() - 16 - 4 - 16;
     manifest[entry + 4..entry + 8].copy_from_slice(&crc);
-    seal(&mut manifest);
+    sign(&mut manifest);
     fs::write(&manifest_path, manifest).unwrap();
     let error = load(dir.path()).unwrap_err();
     let text = "vectors.bin at byte 76: coordinate 1 of row 1 is NaN";
     assert!(error.to_string().ends_with(text), "{error}");
-}
-
-/// Makes the checksums of a file of one block and without a note right again, by docs/FORMAT.md.
-/// Returns the last, which stands for the file.
-fn seal(file: &mut [u8]) -> [u8; 4] {
-    let table = file.len() - 16 - 4;
-    let block = crc32fast::hash(&file[64..table]).to_le_bytes();
-    file[table..table + 4].copy_from_slice(&block);
-    let tail = crc32fast::hash(&block).to_le_bytes();
-    file[table + 8..table + 12].copy_from_slice(&tail);
-    let footer = crc32fast::hash(&file[table + 4..table + 16]).to_le_bytes();
-    file[table + 16..].copy_from_slice(&footer);
-    footer
 }
 
 /// Writes the five files of ring-db 0.3 as that library does.

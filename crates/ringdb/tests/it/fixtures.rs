@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::contents::{FIXTURES, Fixture, Payloads, Place, json, place, pod, raw};
+use crate::support::sign;
 
 /// All files of a database; a fixture has no LOCK.
 pub(crate) const FILES: [&str; 4] = [
@@ -212,23 +213,6 @@ pub(crate) fn edit(db: &Path, place: usize, change: impl FnOnce(&mut [u8])) -> P
         fs::write(&manifest, file).unwrap();
     }
     path
-}
-
-/// Makes the checksums of a file right. Returns the last, which stands for the file.
-fn sign(file: &mut [u8]) -> [u8; 4] {
-    let crc = |bytes: &[u8]| crc32fast::hash(bytes).to_le_bytes();
-    let footer = file.len() - 16;
-    let body_bytes = u64::from_le_bytes(file[48..56].try_into().unwrap());
-    let table = 64 + body_bytes as usize;
-    let crcs: Vec<u8> = file[64..table].chunks(1 << 16).flat_map(crc).collect();
-    file[table..table + crcs.len()].copy_from_slice(&crcs);
-    let (header_crc, tail_crc) = (crc(&file[..60]), crc(&file[table..footer]));
-    file[60..64].copy_from_slice(&header_crc);
-    file[footer + 4..footer + 8].copy_from_slice(&tail_crc);
-    file[footer + 8..footer + 12].copy_from_slice(&header_crc);
-    let checksum = crc(&file[footer..footer + 12]);
-    file[footer + 12..].copy_from_slice(&checksum);
-    checksum
 }
 
 /// Makes `db` a copy of a fixture in which one file has another version, and everything else is right.
