@@ -68,16 +68,21 @@ pub enum Error {
     },
 
     /// A payload was pushed or fetched through another codec than the store's own.
-    #[error("the payloads are stored as {stored}, not as {asked}")]
+    #[error("the payloads are stored as {stored}, not as {asked}: {advice}")]
     CodecMismatch {
         /// The name of the codec in the store's header.
         stored: &'static str,
         /// The name of the codec that the call needs.
         asked: &'static str,
+        /// What to call instead.
+        advice: &'static str,
     },
 
     /// The payloads are of another type than the one asked for, by the names of both.
-    #[error("the payloads are of type {stored}, not {asked}")]
+    #[error(
+        "the payloads are of type {stored}, not {asked}: \
+         ReadOptions::payload_type asks for another name, or for any"
+    )]
     TypeMismatch {
         /// The name that is stored.
         stored: String,

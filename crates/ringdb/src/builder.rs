@@ -173,7 +173,7 @@ impl<T: Serialize + DeserializeOwned> RingDb<T> {
     /// [`NotFinite`](crate::RingDbError::NotFinite), [`Payload`](crate::RingDbError::Payload) if the
     /// payload does not serialise or its bytes do not decode again (as with untagged enums, skipped
     /// fields and `serde_json::Value`), [`TypeMismatch`](crate::RingDbError::TypeMismatch) if the codec
-    /// takes raw bytes, [`TooLarge`](crate::RingDbError::TooLarge), [`Io`](crate::RingDbError::Io) if
+    /// is none of serde's, [`TooLarge`](crate::RingDbError::TooLarge), [`Io`](crate::RingDbError::Io) if
     /// memory or disk are full.
     pub fn add_vector(&mut self, vector: &[f32], payload: T) -> Result<()> {
         check_finite(vector)?;
@@ -233,12 +233,13 @@ impl<T: Serialize + DeserializeOwned> RingDb<T> {
         Ok(())
     }
 
-    /// Adds a vector and the bytes of its payload as they are, for a
-    /// [`codec`](BuildOptions::codec) that is not serde's, such as
-    /// [`PayloadCodec::JsonText`]. The bytes are not looked at.
+    /// Adds a vector and the bytes of its payload as they are, for the
+    /// [codecs](BuildOptions::codec) [`PayloadCodec::JsonText`] and [`PayloadCodec::Raw`]. The bytes are
+    /// not looked at.
     ///
     /// # Errors
-    /// As [`add_vector`](Self::add_vector); `TypeMismatch` if the codec is bincode.
+    /// As [`add_vector`](Self::add_vector); `TypeMismatch` if the codec is another: any of serde's, or
+    /// [`PayloadCodec::Pod`].
     pub fn add_vector_bytes(&mut self, vector: &[f32], payload: &[u8]) -> Result<()> {
         check_finite(vector)?;
         Ok(self.writer.push_bytes(vector, payload)?)

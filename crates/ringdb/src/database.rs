@@ -84,7 +84,8 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// # Errors
     /// [`IdOutOfRange`](crate::RingDbError::IdOutOfRange), [`Payload`](crate::RingDbError::Payload) if
     /// the stored bytes are no `T`, [`TypeMismatch`](crate::RingDbError::TypeMismatch) if they are no
-    /// values of serde, [`Corrupt`](crate::RingDbError::Corrupt) if their checksum says so.
+    /// values of serde ([`payload_bytes`](Self::payload_bytes) and [`payload_ref`](Self::payload_ref) read
+    /// those), [`Corrupt`](crate::RingDbError::Corrupt) if their checksum says so.
     pub fn fetch_payload(&self, id: u32) -> Result<T> {
         Ok(self.segment.payloads.fetch(id)?)
     }
@@ -97,7 +98,9 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
         Ok(self.segment.payloads.fetch_many(ids)?)
     }
 
-    /// All payloads in order of their ids. The first error is the last item.
+    /// All payloads in order of their ids, each decoded when it is asked for. The first error, one of
+    /// those of [`fetch_payload`](Self::fetch_payload), is the last item: where the payloads are no values
+    /// of serde, that is the first.
     pub fn payloads(&self) -> impl Iterator<Item = Result<T>> {
         let payloads: Payloads<'_, T> = self.segment.payloads.iter();
         payloads.map(|payload| Ok(payload?))

@@ -115,12 +115,14 @@ pub enum RingDbError {
     },
 
     /// Payloads were added or fetched as another type, or in another form, than they are stored.
-    #[error("the payloads are stored as {stored}, not as {asked}")]
+    #[error("the payloads are stored as {stored}, not as {asked}: {advice}")]
     TypeMismatch {
         /// What the database stores.
         stored: String,
         /// What the call needs.
         asked: String,
+        /// What to call instead.
+        advice: &'static str,
     },
 
     /// Something exceeds a limit of the library.
@@ -232,11 +234,16 @@ impl From<ringdb_storage::Error> for RingDbError {
                 found,
                 supported,
             },
-            Error::CodecMismatch { stored, asked } => Self::TypeMismatch {
+            Error::CodecMismatch { stored, asked, .. } => Self::TypeMismatch {
                 stored: stored.into(),
                 asked: asked.into(),
+                advice: calls(stored),
             },
-            Error::TypeMismatch { stored, asked } => Self::TypeMismatch { stored, asked },
+            Error::TypeMismatch { stored, asked } => Self::TypeMismatch {
+                stored,
+                asked,
+                advice: "OpenOptions::payload_type asks for another name, OpenOptions::any_type for any",
+            },
             Error::IdOutOfRange { id, len } => Self::IdOutOfRange { id, len },
             Error::DimensionMismatch { expected, got } => Self::DimensionMismatch { expected, got },
             Error::InvalidDims { dims, max } => Self::InvalidDims { dims, max },
@@ -252,6 +259,16 @@ impl From<ringdb_storage::Error> for RingDbError {
             // The enum may grow.
             error => Self::Io(io::Error::other(error)),
         }
+    }
+}
+
+/// Which calls of this crate take and give payloads of the codec with this name: storage knows only its
+/// own.
+fn calls(codec: &str) -> &'static str {
+    match codec {
+        "pod" => "add_vector_pod adds them and payload_ref reads them",
+        "raw" | "json-text" => "add_vector_bytes adds them and payload_bytes reads them",
+        _ => "add_vector adds them and fetch_payload reads them",
     }
 }
 

@@ -78,7 +78,17 @@ impl PayloadCodec {
         Err(Error::CodecMismatch {
             stored: self.name(),
             asked: usable.first().map_or("nothing", |codec| codec.name()),
+            advice: self.calls(),
         })
+    }
+
+    /// Which calls take and give payloads of this codec, for whoever tried others.
+    fn calls(self) -> &'static str {
+        match self {
+            Self::Bincode | Self::Postcard => "push adds them and fetch reads them",
+            Self::JsonText | Self::Raw => "push_bytes adds them and fetch_bytes reads them",
+            Self::Pod => "push_pod adds them and fetch_ref reads them",
+        }
     }
 
     /// Fails if there is no type that this codec encodes, or a value has too many bytes.
@@ -106,6 +116,7 @@ impl PayloadCodec {
             Self::JsonText | Self::Raw | Self::Pod => Err(Error::CodecMismatch {
                 stored: self.name(),
                 asked: Self::Bincode.name(),
+                advice: self.calls(),
             }),
         }
     }

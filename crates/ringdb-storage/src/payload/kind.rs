@@ -145,7 +145,11 @@ mod tests {
         kind.expect::<u8>(&PayloadType::Named("Song".to_string()))
             .unwrap();
         let error = kind.expect::<u8>(&PayloadType::Own).unwrap_err();
-        assert_eq!(error.to_string(), "the payloads are of type Song, not u8");
+        assert_eq!(
+            error.to_string(),
+            "the payloads are of type Song, not u8: \
+             ReadOptions::payload_type asks for another name, or for any"
+        );
         let text = PayloadKind::of::<Song>(PayloadCodec::JsonText);
         text.expect::<u8>(&PayloadType::Own).unwrap();
     }

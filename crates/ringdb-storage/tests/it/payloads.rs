@@ -170,7 +170,8 @@ fn bytes_of_another_type_are_an_error_that_names_it() {
     let error = PayloadStore::<Vec<String>>::load(&payloads, &offsets).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the payloads are of type Instrument, not Vec<String>"
+        "the payloads are of type Instrument, not Vec<String>: \
+         ReadOptions::payload_type asks for another name, or for any"
     );
     let any = ReadOptions::new().payload_type(PayloadType::Any);
     let store = PayloadStore::<Vec<String>>::load_with(&payloads, &offsets, &any).unwrap();

@@ -50,7 +50,8 @@ fn raw_payloads_come_back_byte_for_byte() {
     let error = writer.push(&[1.0], ()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the payloads are stored as json-text, not as bincode"
+        "the payloads are stored as json-text, not as bincode: \
+         push_bytes adds them and fetch_bytes reads them"
     );
     writer.finish().unwrap();
     let segment = Segment::<()>::open(dir.path()).unwrap();
@@ -67,6 +68,35 @@ fn raw_payloads_come_back_byte_for_byte() {
         Err(Error::CodecMismatch { .. })
     ));
     assert!(writer.is_empty());
+}
+
+#[test]
+fn a_call_for_another_codec_is_told_which_calls_there_are() {
+    let serde = "push adds them and fetch reads them";
+    let bytes = "push_bytes adds them and fetch_bytes reads them";
+    let pod = "push_pod adds them and fetch_ref reads them";
+    for (codec, asked, advice) in [
+        (PayloadCodec::Bincode, "raw", serde),
+        (PayloadCodec::Postcard, "raw", serde),
+        (PayloadCodec::JsonText, "bincode", bytes),
+        (PayloadCodec::Raw, "bincode", bytes),
+        (PayloadCodec::Pod, "bincode", pod),
+    ] {
+        let mut writer = SegmentWriter::in_memory(1, codec).unwrap();
+        let error = match asked {
+            "raw" => writer.push_bytes(&[1.0], b"7").unwrap_err(),
+            _ => writer.push(&[1.0], 7_u8).unwrap_err(),
+        };
+        let stored = codec.name();
+        let expected = format!("the payloads are stored as {stored}, not as {asked}: {advice}");
+        assert_eq!(error.to_string(), expected);
+        let segment = writer.finish().unwrap();
+        let error = match asked {
+            "raw" => segment.payloads.fetch_ref(0).unwrap_err(),
+            _ => segment.payloads.fetch(0).unwrap_err(),
+        };
+        assert!(error.to_string().ends_with(advice), "{error}");
+    }
 }
 
 #[test]

@@ -50,7 +50,8 @@ fn vectors_that_are_not_added() {
     );
     check(
         db.add_vector_bytes(&[1.0, 2.0], b"9"),
-        "the payloads are stored as bincode, not as raw",
+        "the payloads are stored as bincode, not as raw: \
+         add_vector adds them and fetch_payload reads them",
     );
     assert_eq!(db.len(), 1);
     db.add_vector(&[3.0, 4.0], 2).unwrap();
@@ -193,13 +194,15 @@ fn payloads_of_another_kind() {
         .unwrap();
     check(
         db.add_vector(&[1.0], "x".into()),
-        "the payloads are stored as json-text, not as bincode",
+        "the payloads are stored as json-text, not as bincode: \
+         add_vector_bytes adds them and payload_bytes reads them",
     );
     db.add_vector_bytes(&[1.0], br#"{"a": 1}"#).unwrap();
     let db = db.build().unwrap();
     check(
         db.fetch_payload(0),
-        "the payloads are stored as json-text, not as bincode",
+        "the payloads are stored as json-text, not as bincode: \
+         add_vector_bytes adds them and payload_bytes reads them",
     );
     assert_eq!(db.payload_bytes(0).unwrap(), br#"{"a": 1}"#);
 
@@ -209,7 +212,8 @@ fn payloads_of_another_kind() {
     db.build().unwrap();
     check(
         RingDb::<String>::load(dir.path(), ringdb::BackendPreference::Cpu),
-        "the payloads are stored as u8, not as String",
+        "the payloads are stored as u8, not as String: \
+         OpenOptions::payload_type asks for another name, OpenOptions::any_type for any",
     );
     let any = OpenOptions::new().any_type(true);
     let db = any.open::<String>(dir.path()).unwrap();
@@ -218,6 +222,40 @@ fn payloads_of_another_kind() {
         matches!(&error, RingDbError::Payload(text) if text.contains("String")),
         "{error}"
     );
+}
+
+#[test]
+fn a_call_for_another_codec_is_told_which_calls_there_are() {
+    let serde = "add_vector adds them and fetch_payload reads them";
+    let bytes = "add_vector_bytes adds them and payload_bytes reads them";
+    let pod = "add_vector_pod adds them and payload_ref reads them";
+    for (codec, advice) in [
+        (PayloadCodec::Bincode, serde),
+        (PayloadCodec::Postcard, serde),
+        (PayloadCodec::JsonText, bytes),
+        (PayloadCodec::Raw, bytes),
+        (PayloadCodec::Pod, pod),
+    ] {
+        let mut db = BuildOptions::new(1).codec(codec).create::<u8>().unwrap();
+        let stored = codec.name();
+        let text = |asked| format!("the payloads are stored as {stored}, not as {asked}: {advice}");
+        if advice != serde {
+            check(db.add_vector(&[1.0], 7), &text("bincode"));
+        }
+        if advice != bytes {
+            check(db.add_vector_bytes(&[1.0], b"7"), &text("raw"));
+        }
+        if advice != pod {
+            check(db.add_vector_pod(&[1.0], &7), &text("pod"));
+        }
+        let db = db.build().unwrap();
+        if advice != serde {
+            check(db.fetch_payload(0), &text("bincode"));
+        }
+        if advice != pod {
+            check(db.payload_ref(0), &text("pod"));
+        }
+    }
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn check<T: Serialize + DeserializeOwned>(
         fixture.payload_type,
     ) {
         (Ok(db), None) => check_contents(fixture, &db, &check_value),
-        (Err(RingDbError::TypeMismatch { stored, asked }), Some(name)) => {
+        (Err(RingDbError::TypeMismatch { stored, asked, .. }), Some(name)) => {
             assert_eq!((stored.as_str(), asked.as_str()), (name, type_name));
         }
         (result, _) => panic!("{result:?}"),

@@ -219,7 +219,8 @@ fn plain_payloads_are_read_where_they_lie() {
     let other = OpenOptions::new().open::<[u32; 3]>(dir.path()).unwrap_err();
     assert_eq!(
         other.to_string(),
-        "the payloads are stored as [u64; 3], not as [u32; 3]"
+        "the payloads are stored as [u64; 3], not as [u32; 3]: \
+         OpenOptions::payload_type asks for another name, OpenOptions::any_type for any"
     );
     let any = OpenOptions::new().any_type(true);
     let other = any.open::<[u32; 3]>(dir.path()).unwrap();
@@ -253,7 +254,8 @@ fn a_name_for_the_payloads_is_asked_for_when_they_are_opened() {
     let error = OpenOptions::new().open::<Place>(dir.path()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the payloads are stored as place, version 2, not as Place"
+        "the payloads are stored as place, version 2, not as Place: \
+         OpenOptions::payload_type asks for another name, OpenOptions::any_type for any"
     );
     let named = OpenOptions::new().payload_type("place, version 2");
     let db = named.open::<Place>(dir.path()).unwrap();
