@@ -1,5 +1,6 @@
 //! Whole files as bytes: only a regular file is opened, and no open waits.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::disk::{self, Disk, DiskFile, FileKind, read_full};
@@ -67,6 +68,16 @@ impl MappedFile {
     }
 }
 
+/// Fails, by the name of `dir` and not of a file in it, unless that leads to a directory.
+pub(crate) fn expect_dir(disk: &dyn Disk, dir: &Path) -> Result<()> {
+    match disk.kind(dir).map_err(Error::io("open", dir))? {
+        FileKind::Dir => Ok(()),
+        FileKind::File | FileKind::Other => {
+            Err(Error::io("open", dir)(ErrorKind::NotADirectory.into()))
+        }
+    }
+}
+
 /// Opens `path` for reading if it is a regular file, and tells its length.
 pub(crate) fn open_regular(disk: &dyn Disk, path: &Path) -> Result<(Box<dyn DiskFile>, u64)> {
     // Opened first and looked at through the descriptor, so that nothing can be put in between.
@@ -87,11 +98,11 @@ pub(crate) fn read_start(disk: &dyn Disk, path: &Path, len: usize) -> Result<Vec
 }
 
 fn read(file: &dyn DiskFile, len: u64) -> std::io::Result<Bytes> {
-    let too_long = |_| std::io::Error::from(std::io::ErrorKind::OutOfMemory);
+    let too_long = |_| std::io::Error::from(ErrorKind::OutOfMemory);
     Bytes::filled(usize::try_from(len).map_err(too_long)?, |bytes| {
         let read = read_full(file, bytes)?;
         if read < bytes.len() {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
+            return Err(ErrorKind::UnexpectedEof.into());
         }
         Ok(())
     })

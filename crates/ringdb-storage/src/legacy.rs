@@ -30,7 +30,11 @@ pub(crate) fn is_database(disk: &dyn Disk, dir: &Path) -> Result<bool> {
         match disk.kind(&path) {
             Ok(FileKind::File) => {}
             Ok(_) => return Ok(false),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Ok(false);
+            }
             Err(error) => return Err(Error::io("open", &path)(error)),
         }
     }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::append::AppendFile;
+use crate::contents::expect_dir;
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::footer::{Frame, file_bytes};
@@ -334,9 +335,9 @@ impl<T> Segment<T> {
     /// segment read is the old one or the new, whole.
     ///
     /// # Errors
-    /// [`Error::Io`] (`NotFound` if there is no such directory), [`Error::NotADatabase`],
-    /// [`Error::UnsupportedVersion`], [`Error::TypeMismatch`] if the payloads were stored as another
-    /// type than `T`, [`Error::Corrupt`].
+    /// [`Error::Io`] (`NotFound` if there is nothing at `dir`, `NotADirectory` if that is no directory),
+    /// [`Error::NotADatabase`], [`Error::UnsupportedVersion`], [`Error::TypeMismatch`] if the payloads
+    /// were stored as another type than `T`, [`Error::Corrupt`].
     pub fn open(dir: &Path) -> Result<Self> {
         Self::open_with(dir, &ReadOptions::new())
     }
@@ -356,6 +357,7 @@ impl<T> Segment<T> {
     #[doc(hidden)]
     pub fn open_on(disk: &dyn Disk, dir: &Path, options: &ReadOptions) -> Result<Self> {
         let dir = &std::path::absolute(dir).map_err(Error::io("find", dir))?;
+        expect_dir(disk, dir)?;
         let path = dir.join(MANIFEST);
         let mut missed = None;
         loop {
@@ -390,7 +392,6 @@ impl<T> Segment<T> {
     }
 
     fn open_without_manifest(disk: &dyn Disk, dir: &Path, options: &ReadOptions) -> Result<Self> {
-        disk.kind(dir).map_err(Error::io("open", dir))?;
         if !legacy::is_database(disk, dir)? {
             return Err(Error::NotADatabase {
                 path: dir.to_path_buf(),

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::contents::{open_regular, read_start};
+use crate::contents::{expect_dir, open_regular, read_start};
 use crate::disk::{Disk, FileKind};
 use crate::error::{Error, Result};
 use crate::header::{HEADER_BYTES, Header, Origin};
@@ -111,13 +111,13 @@ impl Survey {
     }
 
     fn once(disk: &dyn Disk, dir: &Path, row_check: Option<RowCheck>) -> Result<Self> {
+        expect_dir(disk, dir)?;
         let head = Head::read(disk, dir)?;
         let dirs = match &head.manifest {
             Some(manifest) => vec![dir.join(segment_name(manifest.segment))],
             None => head.candidates(disk, dir),
         };
         if dirs.is_empty() && head.is_missing {
-            disk.kind(dir).map_err(Error::io("open", dir))?;
             let path = dir.to_path_buf();
             return Err(Error::NotADatabase { path });
         }

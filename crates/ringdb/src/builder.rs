@@ -268,7 +268,8 @@ impl<T: Serialize + DeserializeOwned> RingDb<T> {
     /// Replacing the database by [`BuildOptions::replace`] is safe: this one stays what it is.
     ///
     /// # Errors
-    /// [`Io`](crate::RingDbError::Io) (`NotFound` if there is no such directory),
+    /// [`Io`](crate::RingDbError::Io) (`NotFound` if there is nothing at `dir`, `NotADirectory` if that is
+    /// no directory),
     /// [`NotADatabase`](crate::RingDbError::NotADatabase),
     /// [`UnsupportedVersion`](crate::RingDbError::UnsupportedVersion),
     /// [`TypeMismatch`](crate::RingDbError::TypeMismatch) if the payloads were stored as another type,

@@ -280,6 +280,24 @@ fn what_is_no_database() {
     );
 }
 
+#[test]
+fn a_file_in_place_of_a_directory_is_named_as_it_was_given() {
+    let place = Place::with_database();
+    let file = place.shown("five.npy");
+    for line in [
+        "info @five.npy",
+        "query @five.npy --id 0 --within 1",
+        "verify @five.npy",
+        "salvage @five.npy @new",
+    ] {
+        let text = place.run(line).failed();
+        assert_eq!(text, format!("cannot open {file}: not a directory"));
+    }
+    let text = place.run("salvage @db @five.npy").failed();
+    assert_eq!(text, format!("cannot create {file}: not a directory"));
+    assert!(!place.path("new").exists());
+}
+
 /// The first line of the complaint about wrong usage; no database is looked for.
 #[track_caller]
 fn check_misused(args: &[&str], expected: &str) {

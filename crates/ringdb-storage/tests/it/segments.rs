@@ -329,8 +329,22 @@ fn what_is_no_database_is_said_to_be_none() {
         _ => None,
     };
     assert_eq!(kind(&error), Some(std::io::ErrorKind::NotFound), "{error}");
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let errors = [
+        Segment::<()>::open(&file).unwrap_err(),
+        ringdb_storage::verify(&file, None).unwrap_err(),
+        ringdb_storage::salvage(&file, &dir.path().join("new"), false, None, |_| {
+            Ok::<(), Error>(())
+        })
+        .unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(kind(&error), Some(std::io::ErrorKind::NotADirectory));
+        let expected = format!("cannot open {}: not a directory", file.display());
+        assert_eq!(error.to_string(), expected);
+    }
     // A path through a file.
-    fs::write(dir.path().join("file"), "").unwrap();
     assert!(write(&dir.path().join("file/db"), false, 1).is_err());
 }
 
