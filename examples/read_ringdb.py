@@ -9,6 +9,7 @@ know that the page suffices, and needs nothing but Python 3 and its standard lib
 """
 
 import math
+import os
 import struct
 import sys
 from pathlib import Path
@@ -130,12 +131,22 @@ def read_payloads(payloads, offsets, codec):
     return found
 
 
+def printable(text):
+    """The text with escapes for characters that a terminal would obey: any may be in the name of a file."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     try:
         contents = read(sys.argv[1])
     except (Damage, OSError) as error:
-        sys.exit(f"error: {error}")
-    for i, (row, payload) in enumerate(contents):
-        print(i, *row, payload.hex(), sep="\t")
+        sys.exit(printable(f"error: {error}"))
+    try:
+        for i, (row, payload) in enumerate(contents):
+            print(i, *row, payload.hex(), sep="\t")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads this has seen enough. What is still in the buffer goes nowhere, without complaint.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -31,7 +31,7 @@ fn has_python(test: &str) -> bool {
 /// Python, told to leave no compiled module beside the source.
 fn python() -> Command {
     let mut python = Command::new("python3");
-    python.arg("-B");
+    python.arg("-B").env("PYTHONIOENCODING", "utf-8");
     python
 }
 
@@ -111,6 +111,40 @@ fn the_reader_in_python_refuses_a_newer_version() {
         );
         assert_eq!(String::from_utf8_lossy(&output.stderr).trim_end(), error);
         assert_eq!((output.status.code(), output.stdout), (Some(1), Vec::new()));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_reader_in_python_prints_nothing_that_a_terminal_obeys() {
+    if !has_python("python::the_reader_in_python_prints_nothing_that_a_terminal_obeys") {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let harmful = place.path().join("d\x1b[2J\n\u{9b}\u{202e}é");
+    fs::create_dir(&harmful).unwrap();
+    let output = read(&harmful).output().unwrap();
+    let error = format!(
+        "error: {}/d\\x1b[2J\\n\\x9b\\u202eé/MANIFEST at byte 0: no regular file\n",
+        place.path().display()
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr), error);
+    assert_eq!((output.status.code(), output.stdout), (Some(1), Vec::new()));
+}
+
+#[test]
+fn the_reader_in_python_ends_quietly_when_nobody_reads_on() {
+    if !has_python("python::the_reader_in_python_ends_quietly_when_nobody_reads_on") {
+        return;
+    }
+    // One fills the buffer that Python writes through, the other does not.
+    for name in ["blocks", "pod"] {
+        let fixture = FIXTURES.iter().find(|known| known.name == name).unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = read(&dir(fixture)).stdout(writer).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{name}");
+        assert!(output.status.success(), "{name}: {}", output.status);
     }
 }
 
