@@ -31,6 +31,9 @@ use crate::error::Result;
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
     read: ReadOptions,
+    /// The name that was set.
+    payload_type: Option<String>,
+    any_type: bool,
 }
 
 impl Default for OpenOptions {
@@ -45,6 +48,8 @@ impl OpenOptions {
     pub fn new() -> Self {
         Self {
             read: ReadOptions::new().row_check(not_finite),
+            payload_type: None,
+            any_type: false,
         }
     }
 
@@ -64,21 +69,20 @@ impl OpenOptions {
         self
     }
 
-    /// Whether payloads may have been stored as another type than the one that is asked for.
+    /// Whether payloads may have been stored as another type than the one that is asked for, be that `T`
+    /// or a name that [`payload_type`](Self::payload_type) set, before or after this call.
     #[must_use]
     pub fn any_type(mut self, any: bool) -> Self {
-        self.read = self.read.payload_type(match any {
-            true => PayloadType::Any,
-            false => PayloadType::Own,
-        });
+        self.any_type = any;
         self
     }
 
     /// The name under which the payloads must have been stored, for databases built with
-    /// [`BuildOptions::payload_type`](crate::BuildOptions::payload_type).
+    /// [`BuildOptions::payload_type`](crate::BuildOptions::payload_type). With
+    /// [`any_type`](Self::any_type) it does not matter.
     #[must_use]
     pub fn payload_type(mut self, name: impl Into<String>) -> Self {
-        self.read = self.read.payload_type(PayloadType::Named(name.into()));
+        self.payload_type = Some(name.into());
         self
     }
 
@@ -89,14 +93,21 @@ impl OpenOptions {
     /// [`BuildOptions::replace`](crate::BuildOptions::replace) is safe: this one stays what it is.
     ///
     /// # Errors
-    /// [`Io`](crate::RingDbError::Io) (`NotFound` if there is no such directory),
+    /// [`Io`](crate::RingDbError::Io) (`NotFound` if there is nothing at `dir`, `NotADirectory` if that is
+    /// no directory),
     /// [`NotADatabase`](crate::RingDbError::NotADatabase),
     /// [`UnsupportedVersion`](crate::RingDbError::UnsupportedVersion),
     /// [`TypeMismatch`](crate::RingDbError::TypeMismatch) if the payloads were stored as another type,
     /// [`Corrupt`](crate::RingDbError::Corrupt) naming file, byte and finding,
     /// [`FloatEnvironment`](crate::RingDbError::FloatEnvironment).
     pub fn open<T: Serialize + DeserializeOwned>(&self, dir: &Path) -> Result<SealedRingDb<T>> {
-        let segment = Segment::open_with(dir, &self.read)?;
+        let payload_type = match &self.payload_type {
+            _ if self.any_type => PayloadType::Any,
+            Some(name) => PayloadType::Named(name.clone()),
+            None => PayloadType::Own,
+        };
+        let options = self.read.clone().payload_type(payload_type);
+        let segment = Segment::open_with(dir, &options)?;
         check_environment()?;
         Ok(SealedRingDb::new(segment))
     }

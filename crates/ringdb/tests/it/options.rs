@@ -260,6 +260,29 @@ fn a_name_for_the_payloads_is_asked_for_when_they_are_opened() {
     let named = OpenOptions::new().payload_type("place, version 2");
     let db = named.open::<Place>(dir.path()).unwrap();
     assert_eq!(db.fetch_payload(0).unwrap(), place(1));
+    // In whatever order they are called.
+    for named in [
+        OpenOptions::new()
+            .payload_type("place, version 2")
+            .any_type(true)
+            .any_type(false),
+        OpenOptions::new()
+            .any_type(true)
+            .payload_type("place, version 2")
+            .any_type(false),
+        OpenOptions::new()
+            .any_type(true)
+            .payload_type("place, version 1"),
+        OpenOptions::new()
+            .payload_type("place, version 1")
+            .any_type(true),
+    ] {
+        named.open::<Place>(dir.path()).unwrap();
+    }
+    let other = OpenOptions::new()
+        .payload_type("place, version 1")
+        .any_type(false);
+    assert!(other.open::<Place>(dir.path()).is_err());
     let error = options
         .payload_type("x".repeat(256))
         .create::<()>()
