@@ -37,15 +37,20 @@ pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
 /// Without a type and a vector nothing tells.
 fn payloads(dir: &Path, db: &SealedRingDb) -> Result<String, Error> {
     let (codec, payload_type) = (db.payload_codec(), db.payload_type());
-    match payload_type {
-        "()" => return Ok("none".into()),
-        "" => {}
+    let stored = match payload_type {
+        "" => codec.to_string(),
         // Any text, as whoever wrote the database liked.
-        name => return Ok(format!("{codec}, {}", one_line(name.as_bytes(), None))),
-    }
+        name => format!("{codec}, {}", one_line(name.as_bytes(), None)),
+    };
+    // The name alone does not tell: any type may be stored as `()`.
+    let may_be_none = match payload_type {
+        "()" => true,
+        "" => !db.is_empty(),
+        _ => false,
+    };
     // A JSON payload without bytes is a damaged one, not none.
-    if db.is_empty() || codec == PayloadCodec::JsonText {
-        return Ok(codec.to_string());
+    if !may_be_none || codec == PayloadCodec::JsonText {
+        return Ok(stored);
     }
     for id in (0..).take(db.len()) {
         let bytes = db.payload_bytes(id).map_err(|source| Error::Query {
@@ -53,7 +58,7 @@ fn payloads(dir: &Path, db: &SealedRingDb) -> Result<String, Error> {
             source,
         })?;
         if !bytes.is_empty() {
-            return Ok(codec.to_string());
+            return Ok(stored);
         }
     }
     Ok("none".into())

@@ -101,6 +101,15 @@ fn payloads_are_none_where_their_type_or_their_bytes_say_so() {
         db.build().expect("the disk is not full");
         place
     };
+    // A name is what its writer liked, and here it is not that of the type.
+    let place = Place::new();
+    let options = BuildOptions::new(1).persist(place.path("db"));
+    let db = options.payload_type("()").create::<u8>();
+    let mut db = db.expect("the directory is writable");
+    db.add_vector(&[0.0], 7).expect("it is a vector");
+    db.build().expect("the disk is not full");
+    check_info(&place, "bincode, ()");
+
     check_info(&raw(b""), "none");
     check_info(&raw(b"x"), "raw");
 }
