@@ -87,6 +87,11 @@ impl Body {
         self.file.path()
     }
 
+    /// As [`MappedFile::renamed`].
+    pub(crate) fn renamed(&mut self, path: &Path) {
+        self.file.renamed(path);
+    }
+
     /// A finding at byte `at` of the body.
     pub(crate) fn corrupt(&self, at: usize, what: impl Into<String>) -> Error {
         Error::corrupt(self.path(), (self.part.start + at) as u64, what)

@@ -61,10 +61,15 @@ impl MappedFile {
         self.bytes.as_slice()
     }
 
-    /// The file's name when it was opened.
+    /// The file's name when it was opened, or the public one that a writer of this crate gave it then.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file was renamed: errors are about `path` from now on.
+    pub(crate) fn renamed(&mut self, path: &Path) {
+        self.path = path.to_path_buf();
     }
 }
 

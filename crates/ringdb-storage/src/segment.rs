@@ -491,8 +491,11 @@ fn commit<T>(
     // Read back before it gets a name: what is published has been seen to be whole.
     let disk = Arc::clone(staging.disk());
     let options = ReadOptions::new().payload_type(PayloadType::Any);
-    let segment = Segment::open_files(&*disk, &staging.staged_segment(), &manifest, &options)?;
-    staging.commit(&manifest)?;
+    let mut segment = Segment::open_files(&*disk, &staging.staged_segment(), &manifest, &options)?;
+    let dir = staging.commit(&manifest)?;
+    let [offsets, payloads, vectors] = [OFFSETS, PAYLOADS, VECTORS].map(|name| dir.join(name));
+    segment.vectors.renamed(&vectors);
+    segment.payloads.renamed(&payloads, &offsets);
     Ok(segment)
 }
 

@@ -133,8 +133,8 @@ impl Staging {
         self.private.path.join(STAGED_SEGMENT)
     }
 
-    /// Makes the staged segment, whose files are written and synced, the database.
-    pub(crate) fn commit(mut self, manifest: &Manifest) -> Result<()> {
+    /// Makes the staged segment, whose files are written and synced, the database. Returns its directory.
+    pub(crate) fn commit(mut self, manifest: &Manifest) -> Result<PathBuf> {
         let staged = self.staged_segment();
         let disk = &*self.disk;
         sync_dir(disk, &staged)?;
@@ -168,7 +168,7 @@ impl Staging {
             Previous::RingDb03 => legacy::remove(disk, &self.dir),
             Previous::Nothing | Previous::Unreadable => {}
         }
-        Ok(())
+        Ok(segment)
     }
 
     /// What became of a rename of MANIFEST that failed. The system may report an error for one that

@@ -127,6 +127,13 @@ impl Vectors {
         Self { rows, dims, len }
     }
 
+    /// The file was renamed: errors are about `path` from now on.
+    pub(crate) fn renamed(&mut self, path: &Path) {
+        if let Rows::File(body, _) = &mut self.rows {
+            body.renamed(path);
+        }
+    }
+
     /// Checks the rows of `rows` that were not checked before: the checksums of the blocks of the file
     /// that they lie in, and their coordinates by the [`RowCheck`] that was given at opening. A range that
     /// reaches past the last row is cut there.
@@ -223,5 +230,35 @@ impl fmt::Debug for Vectors {
             .field("len", &self.len)
             .field("dims", &self.dims)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{VECTORS, segment_name};
+    use crate::payload::PayloadCodec;
+    use crate::segment::SegmentWriter;
+
+    #[test]
+    fn rows_of_a_renamed_file_are_damaged_under_its_new_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let codec = PayloadCodec::Bincode;
+        let mut writer = SegmentWriter::in_directory(dir.path(), false, 1, codec).unwrap();
+        writer.push(&[1.0], ()).unwrap();
+        writer.finish().unwrap();
+        let path = dir.path().join(segment_name(1)).join(VECTORS);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[HEADER_BYTES] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+
+        let disk = crate::disk::real();
+        let (mut rows, _) = Vectors::open(&*disk, &path, Access::Map, Verify::Lazy, None).unwrap();
+        rows.renamed(Path::new("new"));
+        let error = rows.row(0).unwrap_err();
+        assert!(
+            matches!(&error, Error::Corrupt { path, .. } if path == Path::new("new")),
+            "{error}"
+        );
     }
 }

@@ -376,7 +376,7 @@ impl<T> PayloadStoreBuilder<T> {
         let open = |payloads: &Path, offsets: &Path| {
             PayloadStore::open_pair(&*disk, payloads, offsets, &options)
         };
-        let (store, _) = open(staged_payloads.path(), staged_offsets.path())?;
+        let (mut store, _) = open(staged_payloads.path(), staged_offsets.path())?;
         staged_payloads.publish(payloads)?;
         if let Err(error) = staged_offsets.publish(offsets) {
             // Alone it is of no use and would be in the way of another try. But the system may report
@@ -386,6 +386,7 @@ impl<T> PayloadStoreBuilder<T> {
             }
             return Err(error);
         }
+        store.renamed(payloads, offsets);
         Ok(store)
     }
 }

@@ -83,6 +83,11 @@ impl Offsets {
         })
     }
 
+    /// As [`MappedFile::renamed`](crate::MappedFile).
+    pub(crate) fn renamed(&mut self, path: &Path) {
+        self.body.renamed(path);
+    }
+
     /// Number of payloads.
     pub(crate) fn len(&self) -> usize {
         self.len

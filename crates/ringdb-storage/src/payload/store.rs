@@ -84,6 +84,12 @@ impl<T> PayloadStore<T> {
         Ok((store, [frame, offset_frame]))
     }
 
+    /// The files were renamed: errors are about these names from now on.
+    pub(crate) fn renamed(&mut self, payloads: &Path, offsets: &Path) {
+        self.body.renamed(payloads);
+        self.offsets.renamed(offsets);
+    }
+
     /// Number of payloads; valid ids are below it.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,8 +1,10 @@
 //! A damaged database is an error that names a file, never another answer.
 
 use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
 
-use ringdb_storage::{Error, ReadOptions, Segment, Verify};
+use ringdb_storage::{Error, PayloadStore, PayloadStoreBuilder, ReadOptions, Segment, Verify};
 
 use crate::support::{assert_holds, data_files, sign, write};
 
@@ -192,4 +194,42 @@ fn a_range_of_rows_past_the_end_is_verified_up_to_it() {
         assert!(segment.vectors.verify(0..end).is_err(), "{end}");
     }
     segment.vectors.verify(5..usize::MAX).unwrap();
+}
+
+/// Damages the offset behind payload 0, then payload 1 itself, in the files that `store` reads already, and
+/// asserts that they are named.
+#[track_caller]
+fn assert_names(store: &PayloadStore<String>, payloads: &Path, offsets: &Path) {
+    let overwrite = |path: &Path, at: u64, bytes: &[u8]| {
+        let mut file = fs::File::options().write(true).open(path).unwrap();
+        file.seek(SeekFrom::Start(at)).unwrap();
+        file.write_all(bytes).unwrap();
+    };
+    let named = |error: Error| match error {
+        Error::Corrupt { path, .. } => path,
+        error => panic!("{error}"),
+    };
+    // A record has 8 bytes of length, the text, and 4 of checksum.
+    let start = 64 + 8 + store.fetch(0).unwrap().len() as u64 + 4;
+    overwrite(payloads, start + 8, b"?");
+    assert_eq!(named(store.fetch(1).unwrap_err()), payloads);
+    overwrite(offsets, 64 + 8, &[0xff; 8]);
+    assert_eq!(named(store.fetch(0).unwrap_err()), offsets);
+}
+
+#[test]
+fn damage_of_what_was_just_written_is_named_by_its_public_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let segment = write(dir.path(), false, 3).unwrap();
+    let files =
+        ["payloads.bin", "offsets.bin"].map(|name| dir.path().join("segment-000001").join(name));
+    assert_names(&segment.payloads, &files[0], &files[1]);
+
+    let mut builder = PayloadStoreBuilder::new().unwrap();
+    for word in ["violin", "cello"] {
+        builder.push(word.to_string()).unwrap();
+    }
+    let files = ["words", "words.offsets"].map(|name| dir.path().join(name));
+    let store = builder.finish_persisted(&files[0], &files[1]).unwrap();
+    assert_names(&store, &files[0], &files[1]);
 }
