@@ -55,12 +55,22 @@ enum Rows {
 }
 
 impl<T> SegmentWriter<T> {
-    /// A segment whose rows stay in memory and whose payloads go to a file without a name.
+    /// A segment whose rows stay in memory and whose payloads go to a file without a name in the system's
+    /// directory for temporary files.
     ///
     /// # Errors
     /// [`Error::InvalidDims`], or [`Error::Io`] if the payload file cannot be made.
     pub fn in_memory(dims: usize, codec: PayloadCodec) -> Result<Self> {
         Self::in_memory_on(disk::real(), dims, codec)
+    }
+
+    /// As [`SegmentWriter::in_memory`], with payloads in a file without a name in `dir`, which must be
+    /// there.
+    ///
+    /// # Errors
+    /// [`Error::InvalidDims`], or [`Error::Io`], naming `dir`, if the payload file cannot be made in it.
+    pub fn in_memory_spilling_to(dir: &Path, dims: usize, codec: PayloadCodec) -> Result<Self> {
+        Self::spilled(disk::real(), dir, dims, codec)
     }
 
     /// As [`SegmentWriter::in_memory`], with payloads on a disk of the caller's.
@@ -69,12 +79,16 @@ impl<T> SegmentWriter<T> {
     /// As [`SegmentWriter::in_memory`].
     #[doc(hidden)]
     pub fn in_memory_on(disk: Arc<dyn Disk>, dims: usize, codec: PayloadCodec) -> Result<Self> {
+        Self::spilled(disk, &std::env::temp_dir(), dims, codec)
+    }
+
+    fn spilled(disk: Arc<dyn Disk>, dir: &Path, dims: usize, codec: PayloadCodec) -> Result<Self> {
         check_dims(dims)?;
         let rows = Rows::Memory(GrowingMemory::default());
         Ok(Self {
             rows,
             dims,
-            payloads: PayloadStoreBuilder::spilled(disk, codec)?,
+            payloads: PayloadStoreBuilder::spilled(disk, dir, codec)?,
         })
     }
 

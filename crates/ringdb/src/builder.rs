@@ -59,6 +59,7 @@ pub struct RingDb<T = ()> {
 pub struct BuildOptions {
     dims: usize,
     persist_dir: Option<PathBuf>,
+    spill_dir: Option<PathBuf>,
     replace: bool,
     codec: PayloadCodec,
     payload_type: Option<String>,
@@ -72,6 +73,7 @@ impl BuildOptions {
         Self {
             dims,
             persist_dir: None,
+            spill_dir: None,
             replace: false,
             codec: PayloadCodec::default(),
             payload_type: None,
@@ -84,6 +86,17 @@ impl BuildOptions {
     #[must_use]
     pub fn persist(mut self, dir: impl Into<PathBuf>) -> Self {
         self.persist_dir = Some(dir.into());
+        self
+    }
+
+    /// Where a database in memory keeps its payloads: they go to files without names in `dir`, which must
+    /// be there, and only the vectors stay in memory. The system's directory for temporary files
+    /// ([`std::env::temp_dir`]) unless this is called; call it where that one is small, or is itself in
+    /// memory, and the payloads are large. The files are gone when the database is dropped or the process
+    /// dies. A database that is [persisted](Self::persist) spills nothing.
+    #[must_use]
+    pub fn spill_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.spill_dir = Some(dir.into());
         self
     }
 
@@ -123,11 +136,14 @@ impl BuildOptions {
     ///
     /// # Errors
     /// As [`RingDb::new`]; [`TooLarge`](crate::RingDbError::TooLarge) for a name of the payloads' type
-    /// of more than 255 bytes.
+    /// of more than 255 bytes; [`Io`](crate::RingDbError::Io), naming the directory, if files cannot be
+    /// made in the one for payloads in memory.
     pub fn create<T: Serialize + DeserializeOwned>(self) -> Result<RingDb<T>> {
-        let mut writer = match &self.persist_dir {
-            None => SegmentWriter::in_memory(self.dims, self.codec)?,
-            Some(dir) => SegmentWriter::in_directory(dir, self.replace, self.dims, self.codec)?,
+        let (dims, codec) = (self.dims, self.codec);
+        let mut writer = match (&self.persist_dir, &self.spill_dir) {
+            (Some(dir), _) => SegmentWriter::in_directory(dir, self.replace, dims, codec)?,
+            (None, Some(dir)) => SegmentWriter::in_memory_spilling_to(dir, dims, codec)?,
+            (None, None) => SegmentWriter::in_memory(dims, codec)?,
         };
         if let Some(name) = self.payload_type {
             writer = writer.with_type_name(name)?;

@@ -153,16 +153,15 @@ impl<T> PayloadStoreBuilder<T> {
     /// # Errors
     /// [`Error::Io`] if the file cannot be made.
     pub fn with_codec(codec: PayloadCodec) -> Result<Self> {
-        Self::spilled(disk::real(), codec)
+        Self::spilled(disk::real(), &std::env::temp_dir(), codec)
     }
 
-    /// A builder whose files have no names.
-    pub(crate) fn spilled(disk: Arc<dyn Disk>, codec: PayloadCodec) -> Result<Self> {
-        let path = std::env::temp_dir();
+    /// A builder whose files, in `dir`, have no names.
+    pub(crate) fn spilled(disk: Arc<dyn Disk>, dir: &Path, codec: PayloadCodec) -> Result<Self> {
         let nameless = || {
-            let file = disk.create_nameless(&path);
-            let file = file.map_err(Error::io("create a file in", &path))?;
-            Ok(AppendFile::new(file, path.clone()))
+            let file = disk.create_nameless(dir);
+            let file = file.map_err(Error::io("create a file in", dir))?;
+            Ok(AppendFile::new(file, dir.to_path_buf()))
         };
         let files = [nameless()?, nameless()?];
         // Chosen now, because the checksums of the payloads cover it.

@@ -344,3 +344,56 @@ fn many_vectors_are_added_all_or_none() {
     assert_eq!(*db.vector(2 + 299_999).unwrap(), [599_998.0, 599_999.0]);
     assert_eq!(db.fetch_payload(300_002).unwrap(), "last");
 }
+
+#[test]
+fn payloads_are_not_spilled_to_a_directory_that_cannot_be_used() {
+    let place = tempfile::tempdir().unwrap();
+    let (none, file) = (place.path().join("none"), place.path().join("file"));
+    fs::write(&file, "").unwrap();
+    for dir in [&none, &file] {
+        let options = BuildOptions::new(1).spill_dir(dir);
+        let error = options.clone().create::<u8>().unwrap_err();
+        let start = format!("io error: cannot create a file in {}: ", dir.display());
+        assert!(error.to_string().starts_with(&start), "{error}");
+        // What is persisted spills nothing.
+        options
+            .persist(place.path().join("db"))
+            .create::<u8>()
+            .unwrap();
+    }
+    let options = BuildOptions::new(0).spill_dir(&none);
+    assert!(matches!(
+        options.create::<u8>(),
+        Err(RingDbError::InvalidDims { dims: 0, .. })
+    ));
+}
+
+/// What the process has mapped or open in `dir`, by the system's word.
+#[cfg(target_os = "linux")]
+fn in_use(dir: &Path) -> usize {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let fds = fs::read_dir("/proc/self/fd").unwrap();
+    let fds = fds.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
+    let dir = dir.canonicalize().unwrap();
+    let mapped = maps
+        .lines()
+        .filter(|line| line.contains(dir.to_str().unwrap()));
+    fds.filter(|path| path.starts_with(&dir)).count() + mapped.count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn payloads_are_spilled_to_the_directory_that_was_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut db = BuildOptions::new(3).spill_dir(dir.path()).create().unwrap();
+    for id in 0..LEN {
+        db.add_vector(&row(id), payload(id)).unwrap();
+    }
+    assert_eq!(in_use(dir.path()), 2, "payloads and offsets");
+    let db = db.build().unwrap();
+    assert_eq!(in_use(dir.path()), 2);
+    assert!(fs::read_dir(dir.path()).unwrap().next().is_none(), "a name");
+    assert_eq!(db.fetch_payload(9000).unwrap(), payload(9000));
+    drop(db);
+    assert_eq!(in_use(dir.path()), 0);
+}
