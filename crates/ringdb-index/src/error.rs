@@ -57,6 +57,14 @@ pub enum Error {
         /// Number of rows.
         len: usize,
     },
+    /// Bytes that are not the codes of these rows.
+    #[error("{what}: {value}, not those of these rows")]
+    InvalidCodes {
+        /// What does not fit.
+        what: &'static str,
+        /// The value found.
+        value: u64,
+    },
     /// A computing thread rounds in one direction or treats subnormal numbers as zero, which would
     /// change distances and thresholds.
     #[error(

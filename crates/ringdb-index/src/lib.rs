@@ -48,13 +48,28 @@ mod ring;
 mod distance;
 mod rows;
 
+mod code;
+
 mod kernel;
+
+mod segment;
+
+mod build;
+
+mod explain;
+mod plan;
+mod span;
 
 mod search;
 
+pub use build::encode;
+pub use code::{CodeFrame, Codes};
 pub use distance::{check_environment, distance, s64};
 pub use error::{Error, Result};
+pub use explain::{Explain, Tier, TierReport};
 pub use kernel::Kernel;
 pub use ring::Ring;
 pub use rows::{DIMS_MAX, ROWS_MAX, Rows, check_finite};
-pub use search::{distances, ring_ids, ring_ids_after};
+pub use search::{count, distances, ring_ids, search};
+pub use segment::Segment;
+pub use span::{Guard, Trusted};

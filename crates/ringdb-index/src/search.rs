@@ -1,23 +1,20 @@
-//! Search: rows in spans over threads, results in order of id.
+//! Search: spans over threads, results in order of id.
 //!
-//! Invariant: the answer depends on rows, query and ring alone, not on the kernel, the number of
+//! Invariant: the answer depends on rows, query and ring alone, not on codes, the kernel, the number of
 //! threads or where spans begin. It has no limit: whatever is in the ring is returned. All checks
 //! happen before the first row is read. This file runs in the rayon pool that it is called in, or
 //! the global one; it owns no pool.
-
-use std::ops::Range;
 
 use rayon::prelude::*;
 
 use crate::distance::check_environment;
 use crate::error::{Error, Result};
-use crate::kernel::{CHUNK_ROWS, Chunk, Kernel, Prepared};
+use crate::explain::Explain;
+use crate::kernel::{Kernel, Prepared};
 use crate::ring::Ring;
 use crate::rows::{Rows, check_finite};
-
-/// Coordinates that one task of a search reads: 1 MB, some 70 microseconds at the speed of memory,
-/// against a few for handing a task to a thread. A smaller search runs on the calling thread.
-const SPAN_COORDINATES: usize = 256 * 1024;
+use crate::segment::Segment;
+use crate::span::{Found, Guard, SPAN_COORDINATES, Task, Trusted};
 
 /// The ids of all rows whose distance from `query` lies in `ring`, ascending.
 ///
@@ -35,37 +32,69 @@ const SPAN_COORDINATES: usize = 256 * 1024;
 /// has a coordinate that is not finite; [`Error::FloatEnvironment`] if [`check_environment`] fails on
 /// a thread that computes.
 pub fn ring_ids(rows: Rows<'_>, query: &[f32], ring: &Ring, kernel: Kernel) -> Result<Vec<u32>> {
-    ring_ids_after(rows, query, ring, kernel, |_| Ok(()))
+    let (ids, _) = search(Segment::new(rows), query, ring, kernel, &Trusted)?;
+    Ok(ids)
 }
 
-/// As [`ring_ids`], for rows that have to be made sure of first: `before` is called with the ids of
-/// each span of rows, on the thread that is about to read them. An error of its ends the search.
+/// As [`ring_ids`], for a segment whose bytes `guard` lets pass, and what was done for it.
 ///
 /// # Errors
-/// Those of [`ring_ids`] and of `before`.
-pub fn ring_ids_after<E: From<Error> + Send>(
-    rows: Rows<'_>,
+/// Those of [`ring_ids`] and of `guard`.
+pub fn search<G: Guard>(
+    segment: Segment<'_>,
     query: &[f32],
     ring: &Ring,
     kernel: Kernel,
-    before: impl Fn(Range<usize>) -> std::result::Result<(), E> + Sync,
-) -> std::result::Result<Vec<u32>, E> {
-    let query = prepare(rows, query)?;
-    let span_rows = (SPAN_COORDINATES / rows.dims()).max(1);
-    let scan = |first: usize| {
-        let span = first..rows.len().min(first + span_rows);
-        before(span.clone())?;
-        Ok(scan_span(rows, span, &query, ring, kernel)?)
-    };
-    if rows.len() <= span_rows {
-        return scan(0);
+    guard: &G,
+) -> std::result::Result<(Vec<u32>, Explain), G::Error> {
+    check_query(segment.rows(), query)?;
+    let task = Task::new(segment, query, ring.thresholds(), kernel, guard, true);
+    let mut spans = run(&task, segment.rows().len())?;
+    let mut explain = Explain::default();
+    for found in &spans {
+        explain += found.explain;
     }
-    let n_spans = rows.len().div_ceil(span_rows);
-    let spans: std::result::Result<Vec<Vec<u32>>, E> = (0..n_spans)
+    if let [only] = &mut spans[..] {
+        return Ok((std::mem::take(&mut only.ids), explain));
+    }
+    let mut ids = Vec::with_capacity(explain.hits() as usize);
+    for found in spans {
+        ids.extend_from_slice(&found.ids);
+    }
+    Ok((ids, explain))
+}
+
+/// How many rows have a distance from `query` in `ring`, and what was done to find out. No ids are
+/// written.
+///
+/// # Errors
+/// As [`search`].
+pub fn count<G: Guard>(
+    segment: Segment<'_>,
+    query: &[f32],
+    ring: &Ring,
+    kernel: Kernel,
+    guard: &G,
+) -> std::result::Result<(u64, Explain), G::Error> {
+    check_query(segment.rows(), query)?;
+    let task = Task::new(segment, query, ring.thresholds(), kernel, guard, false);
+    let mut explain = Explain::default();
+    for found in run(&task, segment.rows().len())? {
+        explain += found.explain;
+    }
+    Ok((explain.hits(), explain))
+}
+
+/// The spans of a search, in order; a search of one span runs on the calling thread.
+fn run<G: Guard>(task: &Task<'_, G>, n_rows: usize) -> std::result::Result<Vec<Found>, G::Error> {
+    let span_rows = task.span_rows();
+    if n_rows <= span_rows {
+        return Ok(vec![task.search(0..n_rows)?]);
+    }
+    (0..n_rows.div_ceil(span_rows))
         .into_par_iter()
-        .map(|span| scan(span * span_rows))
-        .collect();
-    Ok(spans?.concat())
+        .map(|span| task.search(span * span_rows..n_rows.min((span + 1) * span_rows)))
+        .collect()
 }
 
 /// The distances of the rows with these ids from `query`, in the order of `ids`, which may be any
@@ -76,7 +105,8 @@ pub fn ring_ids_after<E: From<Error> + Send>(
 /// # Errors
 /// [`Error::IdOutOfRange`] with the first id that no row has, and those of [`ring_ids`].
 pub fn distances(rows: Rows<'_>, query: &[f32], ids: &[u32], kernel: Kernel) -> Result<Vec<f64>> {
-    let query = prepare(rows, query)?;
+    check_query(rows, query)?;
+    let query = Prepared::new(query);
     if let Some(&id) = ids.iter().find(|&&id| rows.row(id).is_none()) {
         return Err(Error::IdOutOfRange {
             id,
@@ -92,45 +122,17 @@ pub fn distances(rows: Rows<'_>, query: &[f32], ids: &[u32], kernel: Kernel) -> 
     Ok(spans?.concat())
 }
 
-fn prepare(rows: Rows<'_>, query: &[f32]) -> Result<Prepared> {
+fn check_query(rows: Rows<'_>, query: &[f32]) -> Result<()> {
     if query.len() != rows.dims() {
         return Err(Error::DimensionMismatch {
             expected: rows.dims(),
             got: query.len(),
         });
     }
-    check_finite(query)?;
-    Ok(Prepared::new(query))
+    check_finite(query)
 }
 
-/// The hits among consecutive rows, ascending. Checks the thread that it runs on, as workers of a
-/// pool may have been set up differently from the caller.
-pub(crate) fn scan_span(
-    rows: Rows<'_>,
-    span: Range<usize>,
-    query: &Prepared,
-    ring: &Ring,
-    kernel: Kernel,
-) -> Result<Vec<u32>> {
-    check_environment()?;
-    let mut hits = Vec::new();
-    let mut found = [0; CHUNK_ROWS];
-    for first in span.clone().step_by(CHUNK_ROWS) {
-        let coordinates = rows.coordinates(first..span.end.min(first + CHUNK_ROWS));
-        // A row's position is an id, because there are at most ROWS_MAX rows.
-        let chunk = Chunk {
-            coordinates,
-            first_id: first as u32,
-            query,
-            thresholds: ring.thresholds(),
-        };
-        let n = kernel.hits(&chunk, &mut found);
-        hits.extend_from_slice(&found[..n]);
-    }
-    Ok(hits)
-}
-
-/// The distances of some rows, in their order; checks its thread as [`scan_span`] does.
+/// The distances of some rows, in their order; checks its thread as every span does.
 pub(crate) fn distances_of_span(
     rows: Rows<'_>,
     ids: &[u32],

@@ -1,11 +1,11 @@
 //! [`Search`]: a query said step by step, with bounds in `f64` and distances on request.
 
-use std::ops::RangeBounds;
+use std::ops::{Range, RangeBounds};
 
-use ringdb_index::{Kernel, Ring, Rows, distances, ring_ids_after};
+use ringdb_index::{Guard, Kernel, Ring, Rows, Segment, distances, search};
 use ringdb_storage::Vectors;
 
-use crate::error::Result;
+use crate::error::{Result, RingDbError};
 
 /// A search from one vector. Without bounds it finds everything; the last bounds given count.
 ///
@@ -126,7 +126,31 @@ pub(crate) fn ids(
     ring: &Ring,
     kernel: Kernel,
 ) -> Result<Vec<u32>> {
-    ring_ids_after(rows(vectors)?, query, ring, kernel, |span| {
-        Ok(vectors.verify(span)?)
-    })
+    let (ids, _) = search(
+        Segment::new(rows(vectors)?),
+        query,
+        ring,
+        kernel,
+        &Lazily(vectors),
+    )?;
+    Ok(ids)
+}
+
+/// Looks at bytes before they are read for the first time, if that was put off at opening.
+struct Lazily<'a>(&'a Vectors);
+
+impl Guard for Lazily<'_> {
+    type Error = RingDbError;
+
+    fn rows(&self, rows: Range<usize>) -> Result<()> {
+        Ok(self.0.verify(rows)?)
+    }
+
+    fn codes(&self, _: Range<usize>) -> Result<()> {
+        Ok(())
+    }
+
+    fn fine(&self, _: Range<usize>) -> Result<()> {
+        Ok(())
+    }
 }

@@ -15,7 +15,10 @@ const INDEX: &str = "crates/ringdb-index/src/";
 const NPY: &str = "crates/ringdb-npy/src/";
 const FACADE: &str = "crates/ringdb/src/";
 const KERNELS: &[&str] = &["crates/ringdb-index/src/kernel/"];
-const PARALLEL: &[&str] = &["crates/ringdb-index/src/search.rs"];
+const PARALLEL: &[&str] = &[
+    "crates/ringdb-index/src/build.rs",
+    "crates/ringdb-index/src/search.rs",
+];
 
 const BANS: &[Ban] = &[
     // Only storage touches the disk.

@@ -11,9 +11,12 @@
 use std::arch::x86_64::*;
 
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
+use super::codes::{self, CodeChunk, CodeLanes, Judged};
 use super::lanes::{self, Lanes};
+use crate::code::{CodeQuery, GROUP, LINE, Line, TILE_ROWS};
+use crate::ring::Thresholds;
 
-/// Proof that this processor has AVX2.
+/// Proof that this processor has AVX2 and FMA.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Avx2(());
 
@@ -22,7 +25,8 @@ const MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0
 
 impl Avx2 {
     pub(super) fn detect() -> Option<Self> {
-        is_x86_feature_detected!("avx2").then_some(Self(()))
+        let found = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        found.then_some(Self(()))
     }
 
     pub(super) fn hits(self, chunk: &Chunk<'_>, found: &mut [u32; CHUNK_ROWS]) -> usize {
@@ -35,6 +39,35 @@ impl Avx2 {
         // SAFETY: as in `hits`, AVX2 is there because `self` is.
         unsafe { s64(self, row, query) }
     }
+
+    pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
+        // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
+        unsafe { judge_tiles(self, chunk, judged) }
+    }
+
+    pub(super) fn judge_fine(
+        self,
+        chunk: &CodeChunk<'_>,
+        fine: &[u8],
+        unsure: &[u16],
+        judged: &mut Judged,
+        left: &mut [u16; CHUNK_ROWS],
+    ) -> usize {
+        // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
+        unsafe { judge_fine(self, chunk, fine, unsure, judged, left) }
+    }
+
+    pub(super) fn judge_rows(
+        self,
+        coordinates: &[f32],
+        query: &Prepared,
+        thresholds: Thresholds,
+        unsure: &[u16],
+        judged: &mut Judged,
+    ) -> usize {
+        // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
+        unsafe { judge_rows(self, coordinates, query, thresholds, unsure, judged) }
+    }
 }
 
 #[target_feature(enable = "avx2")]
@@ -45,6 +78,35 @@ fn hits(lanes: Avx2, chunk: &Chunk<'_>, found: &mut [u32; CHUNK_ROWS]) -> usize 
 #[target_feature(enable = "avx2")]
 fn s64(lanes: Avx2, row: &[f32], query: &Prepared) -> f64 {
     lanes::s64(lanes, row, query)
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn judge_tiles(lanes: Avx2, chunk: &CodeChunk<'_>, judged: &mut Judged) {
+    codes::judge_tiles(lanes, chunk, judged);
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn judge_fine(
+    lanes: Avx2,
+    chunk: &CodeChunk<'_>,
+    fine: &[u8],
+    unsure: &[u16],
+    judged: &mut Judged,
+    left: &mut [u16; CHUNK_ROWS],
+) -> usize {
+    codes::judge_fine(lanes, chunk, fine, unsure, judged, left)
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn judge_rows(
+    lanes: Avx2,
+    coordinates: &[f32],
+    query: &Prepared,
+    thresholds: Thresholds,
+    unsure: &[u16],
+    judged: &mut Judged,
+) -> usize {
+    codes::judge_rows(lanes, coordinates, query, thresholds, unsure, judged)
 }
 
 impl Lanes for Avx2 {
@@ -104,6 +166,70 @@ impl Lanes for Avx2 {
     }
 }
 
+impl CodeLanes for Avx2 {
+    #[inline(always)]
+    fn dots(self, codes: &[Line], query: &CodeQuery) -> [i32; TILE_ROWS] {
+        let (whole, _) = query.whole.as_chunks::<GROUP>();
+        // SAFETY: `self` proves AVX2. The loads need no alignment; four of sixteen bytes cover the 64 of
+        // a line, one reads the four i16 of a group. The stores fill the sixteen i32 that this function
+        // owns.
+        unsafe {
+            // Of four rows each, two sums for a row side by side.
+            let mut sums = [_mm256_setzero_si256(); 4];
+            for (line, p) in codes.iter().zip(whole) {
+                let p = _mm256_broadcastq_epi64(_mm_loadl_epi64(p.as_ptr().cast()));
+                let (quarters, _) = line.as_chunks::<16>();
+                for (sum, quarter) in sums.iter_mut().zip(quarters) {
+                    let codes = _mm256_cvtepu8_epi16(_mm_loadu_si128(quarter.as_ptr().cast()));
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(codes, p));
+                }
+            }
+            let bias = _mm256_set1_epi32(query.bias);
+            let mut dots = [0; TILE_ROWS];
+            for (dots, sums) in dots
+                .as_chunks_mut::<8>()
+                .0
+                .iter_mut()
+                .zip(sums.as_chunks::<2>().0)
+            {
+                // Adds neighbours within each half of the registers, then puts the halves in order.
+                let pairs = _mm256_hadd_epi32(sums[0], sums[1]);
+                let in_order = _mm256_permute4x64_epi64::<0b11_01_10_00>(pairs);
+                _mm256_storeu_si256(dots.as_mut_ptr().cast(), _mm256_sub_epi32(in_order, bias));
+            }
+            dots
+        }
+    }
+
+    #[inline(always)]
+    fn fine_dot(self, codes: &[u8], query: &CodeQuery) -> i32 {
+        let (whole, _) = query.whole.as_chunks::<16>();
+        // SAFETY: `self` proves AVX2. The loads need no alignment and read sixteen bytes and sixteen i16,
+        // arrays of that length; the store fills the eight i32 that this function owns.
+        unsafe {
+            let mut sum = _mm256_setzero_si256();
+            for (codes, p) in codes.as_chunks::<16>().0.iter().zip(whole) {
+                let codes = _mm256_cvtepu8_epi16(_mm_loadu_si128(codes.as_ptr().cast()));
+                let p = _mm256_loadu_si256(p.as_ptr().cast());
+                sum = _mm256_add_epi32(sum, _mm256_madd_epi16(codes, p));
+            }
+            let mut lanes = [0_i32; 8];
+            _mm256_storeu_si256(lanes.as_mut_ptr().cast(), sum);
+            lanes.into_iter().fold(0, i32::wrapping_add)
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, values: &[T]) {
+        let first = values.as_ptr().cast::<i8>();
+        for at in (0..size_of_val(values)).step_by(LINE) {
+            // SAFETY: a prefetch has no effect that a program can see, whatever the address; this one is
+            // inside `values`.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(first.add(at)) }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::arch::asm;
@@ -113,7 +239,9 @@ mod tests {
     use crate::kernel::{Kernel, Prepared};
     use crate::ring::Ring;
     use crate::rows::Rows;
-    use crate::search::{distances_of_span, ring_ids, scan_span};
+    use crate::search::{distances_of_span, ring_ids};
+    use crate::segment::Segment;
+    use crate::span::{Task, Trusted};
 
     const SUBNORMAL: [f32; 9] = [f32::from_bits(1); 9];
 
@@ -130,10 +258,11 @@ mod tests {
     /// A span on a worker whose caller was set up as it should be.
     extern "sysv64" fn span_is_refused() -> u32 {
         let span = Rows::new(&SUBNORMAL, 9).and_then(|rows| {
-            let query = Prepared::new(&[0.0; 9]);
-            scan_span(rows, 0..1, &query, &Ring::within(0.0)?, Kernel::fastest())
+            let (segment, everything) = (Segment::new(rows), Ring::within(0.0)?.thresholds());
+            let kernel = Kernel::fastest();
+            Task::new(segment, &[0.0; 9], everything, kernel, &Trusted, true).search(0..1)
         });
-        u32::from(span == Err(Error::FloatEnvironment))
+        u32::from(span.err() == Some(Error::FloatEnvironment))
     }
 
     extern "sysv64" fn distances_of_span_are_refused() -> u32 {

@@ -11,9 +11,12 @@
 use std::arch::x86_64::*;
 
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
+use super::codes::{self, CodeChunk, CodeLanes, Judged, Masks};
 use super::lanes::{self, Lanes};
+use crate::code::{CodeQuery, GROUP, LINE, Line, TAIL_LINES, TILE_ROWS};
+use crate::ring::Thresholds;
 
-/// Proof that this processor has AVX-512F, and with it AVX2.
+/// Proof that this processor has AVX-512F, with BW and VNNI, and AVX2.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Avx512(());
 
@@ -24,7 +27,9 @@ impl Avx512 {
         let found = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("f16c");
+            && is_x86_feature_detected!("f16c")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vnni");
         found.then_some(Self(()))
     }
 
@@ -38,6 +43,35 @@ impl Avx512 {
         // SAFETY: as in `hits`, AVX-512F is there because `self` is.
         unsafe { s64(self, row, query) }
     }
+
+    pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
+        // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
+        unsafe { judge_tiles(self, chunk, judged) }
+    }
+
+    pub(super) fn judge_fine(
+        self,
+        chunk: &CodeChunk<'_>,
+        fine: &[u8],
+        unsure: &[u16],
+        judged: &mut Judged,
+        left: &mut [u16; CHUNK_ROWS],
+    ) -> usize {
+        // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
+        unsafe { judge_fine(self, chunk, fine, unsure, judged, left) }
+    }
+
+    pub(super) fn judge_rows(
+        self,
+        coordinates: &[f32],
+        query: &Prepared,
+        thresholds: Thresholds,
+        unsure: &[u16],
+        judged: &mut Judged,
+    ) -> usize {
+        // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
+        unsafe { judge_rows(self, coordinates, query, thresholds, unsure, judged) }
+    }
 }
 
 #[target_feature(enable = "avx512f")]
@@ -48,6 +82,35 @@ fn hits(lanes: Avx512, chunk: &Chunk<'_>, found: &mut [u32; CHUNK_ROWS]) -> usiz
 #[target_feature(enable = "avx512f")]
 fn s64(lanes: Avx512, row: &[f32], query: &Prepared) -> f64 {
     lanes::s64(lanes, row, query)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn judge_tiles(lanes: Avx512, chunk: &CodeChunk<'_>, judged: &mut Judged) {
+    codes::judge_tiles(lanes, chunk, judged);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn judge_fine(
+    lanes: Avx512,
+    chunk: &CodeChunk<'_>,
+    fine: &[u8],
+    unsure: &[u16],
+    judged: &mut Judged,
+    left: &mut [u16; CHUNK_ROWS],
+) -> usize {
+    codes::judge_fine(lanes, chunk, fine, unsure, judged, left)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn judge_rows(
+    lanes: Avx512,
+    coordinates: &[f32],
+    query: &Prepared,
+    thresholds: Thresholds,
+    unsure: &[u16],
+    judged: &mut Judged,
+) -> usize {
+    codes::judge_rows(lanes, coordinates, query, thresholds, unsure, judged)
 }
 
 impl Avx512 {
@@ -105,4 +168,126 @@ impl Lanes for Avx512 {
             _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
         }
     }
+}
+
+impl CodeLanes for Avx512 {
+    #[inline(always)]
+    fn dots(self, codes: &[Line], query: &CodeQuery) -> [i32; TILE_ROWS] {
+        let (high, _) = query.high.as_chunks::<GROUP>();
+        let (low, _) = query.low.as_chunks::<GROUP>();
+        // SAFETY: `self` proves AVX-512F and VNNI. The loads need no alignment and read the 64 bytes of
+        // one line each; the store fills the array of sixteen i32 that this function owns.
+        unsafe {
+            let mut sums = [_mm512_setzero_si512(); 4];
+            let (pairs, rest) = codes.as_chunks::<2>();
+            let (high_pairs, _) = high.as_chunks::<2>();
+            let (low_pairs, _) = low.as_chunks::<2>();
+            for ((lines, high), low) in pairs.iter().zip(high_pairs).zip(low_pairs) {
+                let (first, second) = (
+                    _mm512_loadu_si512(lines[0].as_ptr().cast()),
+                    _mm512_loadu_si512(lines[1].as_ptr().cast()),
+                );
+                sums[0] = _mm512_dpbusd_epi32(sums[0], first, spread(high[0]));
+                sums[1] = _mm512_dpbusd_epi32(sums[1], first, spread(low[0]));
+                sums[2] = _mm512_dpbusd_epi32(sums[2], second, spread(high[1]));
+                sums[3] = _mm512_dpbusd_epi32(sums[3], second, spread(low[1]));
+            }
+            if let (Some(line), Some(&high), Some(&low)) = (
+                rest.first(),
+                high.get(codes.len() - 1),
+                low.get(codes.len() - 1),
+            ) {
+                let line = _mm512_loadu_si512(line.as_ptr().cast());
+                sums[0] = _mm512_dpbusd_epi32(sums[0], line, spread(high));
+                sums[1] = _mm512_dpbusd_epi32(sums[1], line, spread(low));
+            }
+            let high = _mm512_slli_epi32::<8>(_mm512_add_epi32(sums[0], sums[2]));
+            let sum = _mm512_add_epi32(high, _mm512_add_epi32(sums[1], sums[3]));
+            let mut dots = [0; TILE_ROWS];
+            let unbiased = _mm512_sub_epi32(sum, _mm512_set1_epi32(query.bias));
+            _mm512_storeu_si512(dots.as_mut_ptr().cast(), unbiased);
+            dots
+        }
+    }
+
+    #[inline(always)]
+    fn judge(self, tail: &[Line; TAIL_LINES], query: &CodeQuery, dots: &[i32; TILE_ROWS]) -> Masks {
+        let CodeQuery { coarse, limits, .. } = query;
+        // SAFETY: `self` proves AVX-512F, and AVX with it. The loads need no alignment: sixteen f32 are
+        // the 64 bytes of the first line, sixteen u16 the first 32 of the second, the two f32 read by
+        // their bytes; `dots` are sixteen i32.
+        unsafe {
+            let norms_sq = _mm512_loadu_ps(tail[0].as_ptr().cast());
+            let halves = _mm256_loadu_si256(tail[1].as_ptr().cast());
+            let steps = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)));
+            let beta = _mm512_set1_ps(f32::from_le_bytes([
+                tail[1][32],
+                tail[1][33],
+                tail[1][34],
+                tail[1][35],
+            ]));
+            let dot = _mm512_cvtepi32_ps(_mm512_loadu_si512(dots.as_ptr().cast()));
+            let factor = _mm512_mul_ps(_mm512_set1_ps(coarse.minus_two_sigma), steps);
+            let t = _mm512_fmadd_ps(factor, dot, norms_sq);
+            let of_norm =
+                _mm512_fmadd_ps(_mm512_set1_ps(coarse.b), norms_sq, _mm512_set1_ps(coarse.c));
+            let e = _mm512_fmadd_ps(
+                _mm512_set1_ps(coarse.a),
+                _mm512_mul_ps(beta, steps),
+                of_norm,
+            );
+            let (low, high) = (_mm512_sub_ps(t, e), _mm512_add_ps(t, e));
+            // Ordered comparisons: NaN makes each of them false.
+            let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(low, _mm512_set1_ps(limits.outside_above));
+            let below =
+                _mm512_cmp_ps_mask::<_CMP_LT_OQ>(high, _mm512_set1_ps(limits.outside_below));
+            let not_above =
+                _mm512_cmp_ps_mask::<_CMP_LE_OQ>(high, _mm512_set1_ps(limits.inside_hi));
+            let not_below = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(low, _mm512_set1_ps(limits.inside_lo));
+            let outside = above | below;
+            let inside = not_above & not_below & !outside;
+            Masks {
+                inside,
+                unsure: !(outside | inside),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn fine_dot(self, codes: &[u8], query: &CodeQuery) -> i32 {
+        let (high, _) = query.high.as_chunks::<LINE>();
+        let (low, _) = query.low.as_chunks::<LINE>();
+        // SAFETY: `self` proves AVX-512F, BW and VNNI. The masked load reads as many bytes as the chunk
+        // has, at most 64, and neither reads nor faults beyond; the others read arrays of 64 bytes.
+        unsafe {
+            let mut sums = [_mm512_setzero_si512(); 2];
+            for ((codes, high), low) in codes.chunks(LINE).zip(high).zip(low) {
+                let mask = u64::MAX >> (LINE - codes.len());
+                let codes = _mm512_maskz_loadu_epi8(mask, codes.as_ptr().cast());
+                let high = _mm512_loadu_si512(high.as_ptr().cast());
+                let low = _mm512_loadu_si512(low.as_ptr().cast());
+                sums[0] = _mm512_dpbusd_epi32(sums[0], codes, high);
+                sums[1] = _mm512_dpbusd_epi32(sums[1], codes, low);
+            }
+            let sum = _mm512_add_epi32(_mm512_slli_epi32::<8>(sums[0]), sums[1]);
+            _mm512_reduce_add_epi32(sum)
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, values: &[T]) {
+        let first = values.as_ptr().cast::<i8>();
+        for at in (0..size_of_val(values)).step_by(LINE) {
+            // SAFETY: a prefetch has no effect that a program can see, whatever the address; this one is
+            // inside `values`.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(first.add(at)) }
+        }
+    }
+}
+
+/// The four bytes in each of sixteen lanes.
+#[inline(always)]
+unsafe fn spread(bytes: [i8; GROUP]) -> __m512i {
+    // SAFETY: the caller proves AVX-512F.
+    unsafe { _mm512_set1_epi32(i32::from_ne_bytes(bytes.map(|byte| byte as u8))) }
 }

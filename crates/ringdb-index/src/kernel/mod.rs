@@ -7,11 +7,15 @@
 
 use std::fmt;
 
+use crate::ring::Thresholds;
+
 mod chunk;
 
 mod narrow;
 
 mod lanes;
+
+mod codes;
 
 mod scalar;
 
@@ -26,6 +30,7 @@ mod neon;
 mod tests;
 
 pub(crate) use chunk::{CHUNK_ROWS, Chunk, Prepared};
+pub(crate) use codes::{CodeChunk, Judged};
 
 /// An inner loop for one instruction set, proven to run on this processor.
 ///
@@ -105,6 +110,60 @@ impl Kernel {
             #[cfg(target_arch = "aarch64")]
             Set::Neon(set) => set.s64(row, query),
             Set::Scalar(set) => set.s64(row, query),
+        }
+    }
+
+    /// The first look at a chunk of tiles: all rows by their codes.
+    pub(crate) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(set) => set.judge_tiles(chunk, judged),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(set) => set.judge_tiles(chunk, judged),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(set) => set.judge_tiles(chunk, judged),
+            Set::Scalar(set) => set.judge_tiles(chunk, judged),
+        }
+    }
+
+    /// The second look: the rows `unsure`, ascending, by the fine codes of the chunk. Writes those that
+    /// are unsure still to the front of `left` and returns how many there are.
+    pub(crate) fn judge_fine(
+        self,
+        chunk: &CodeChunk<'_>,
+        fine: &[u8],
+        unsure: &[u16],
+        judged: &mut Judged,
+        left: &mut [u16; CHUNK_ROWS],
+    ) -> usize {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(set) => set.judge_fine(chunk, fine, unsure, judged, left),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(set) => set.judge_fine(chunk, fine, unsure, judged, left),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(set) => set.judge_fine(chunk, fine, unsure, judged, left),
+            Set::Scalar(set) => set.judge_fine(chunk, fine, unsure, judged, left),
+        }
+    }
+
+    /// The last look: the rows `unsure` by the coordinates of the chunk. Returns how many are inside.
+    pub(crate) fn judge_rows(
+        self,
+        coordinates: &[f32],
+        query: &Prepared,
+        thresholds: Thresholds,
+        unsure: &[u16],
+        judged: &mut Judged,
+    ) -> usize {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(set) => set.judge_rows(coordinates, query, thresholds, unsure, judged),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(set) => set.judge_rows(coordinates, query, thresholds, unsure, judged),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(set) => set.judge_rows(coordinates, query, thresholds, unsure, judged),
+            Set::Scalar(set) => set.judge_rows(coordinates, query, thresholds, unsure, judged),
         }
     }
 }

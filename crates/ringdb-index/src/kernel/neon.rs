@@ -12,7 +12,10 @@ use std::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
+use super::codes::{self, CodeChunk, CodeLanes, Judged};
 use super::lanes::{self, Lanes};
+use crate::code::{CodeQuery, GROUP, Line, TILE_ROWS};
+use crate::ring::Thresholds;
 
 /// Proof that this processor has NEON.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,35 @@ impl Neon {
         // SAFETY: as in `hits`, NEON is there because `self` is.
         unsafe { s64(self, row, query) }
     }
+
+    pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
+        // SAFETY: as in `hits`, NEON is there because `self` is.
+        unsafe { judge_tiles(self, chunk, judged) }
+    }
+
+    pub(super) fn judge_fine(
+        self,
+        chunk: &CodeChunk<'_>,
+        fine: &[u8],
+        unsure: &[u16],
+        judged: &mut Judged,
+        left: &mut [u16; CHUNK_ROWS],
+    ) -> usize {
+        // SAFETY: as in `hits`, NEON is there because `self` is.
+        unsafe { judge_fine(self, chunk, fine, unsure, judged, left) }
+    }
+
+    pub(super) fn judge_rows(
+        self,
+        coordinates: &[f32],
+        query: &Prepared,
+        thresholds: Thresholds,
+        unsure: &[u16],
+        judged: &mut Judged,
+    ) -> usize {
+        // SAFETY: as in `hits`, NEON is there because `self` is.
+        unsafe { judge_rows(self, coordinates, query, thresholds, unsure, judged) }
+    }
 }
 
 #[target_feature(enable = "neon")]
@@ -43,6 +75,35 @@ fn hits(lanes: Neon, chunk: &Chunk<'_>, found: &mut [u32; CHUNK_ROWS]) -> usize 
 #[target_feature(enable = "neon")]
 fn s64(lanes: Neon, row: &[f32], query: &Prepared) -> f64 {
     lanes::s64(lanes, row, query)
+}
+
+#[target_feature(enable = "neon")]
+fn judge_tiles(lanes: Neon, chunk: &CodeChunk<'_>, judged: &mut Judged) {
+    codes::judge_tiles(lanes, chunk, judged);
+}
+
+#[target_feature(enable = "neon")]
+fn judge_fine(
+    lanes: Neon,
+    chunk: &CodeChunk<'_>,
+    fine: &[u8],
+    unsure: &[u16],
+    judged: &mut Judged,
+    left: &mut [u16; CHUNK_ROWS],
+) -> usize {
+    codes::judge_fine(lanes, chunk, fine, unsure, judged, left)
+}
+
+#[target_feature(enable = "neon")]
+fn judge_rows(
+    lanes: Neon,
+    coordinates: &[f32],
+    query: &Prepared,
+    thresholds: Thresholds,
+    unsure: &[u16],
+    judged: &mut Judged,
+) -> usize {
+    codes::judge_rows(lanes, coordinates, query, thresholds, unsure, judged)
 }
 
 impl Lanes for Neon {
@@ -102,4 +163,53 @@ impl Lanes for Neon {
             vgetq_lane_f64::<0>(two) + vgetq_lane_f64::<1>(two)
         }
     }
+}
+
+impl CodeLanes for Neon {
+    #[inline(always)]
+    fn dots(self, codes: &[Line], query: &CodeQuery) -> [i32; TILE_ROWS] {
+        let (whole, _) = query.whole.as_chunks::<GROUP>();
+        // SAFETY: `self` proves NEON. The loads need the alignment of one element only; four of sixteen
+        // bytes cover the 64 of a line, one reads the four i16 of a group.
+        unsafe {
+            // A register for each row, with a sum for each of four dims.
+            let mut sums = [vdupq_n_s32(0); TILE_ROWS];
+            for (line, p) in codes.iter().zip(whole) {
+                let p = vld1_s16(p.as_ptr());
+                let (quarters, _) = line.as_chunks::<16>();
+                for (sums, quarter) in sums.as_chunks_mut::<4>().0.iter_mut().zip(quarters) {
+                    let codes = vld1q_u8(quarter.as_ptr());
+                    // Codes are below 256, so they are the same numbers as i16.
+                    let first = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(codes)));
+                    let second = vreinterpretq_s16_u16(vmovl_high_u8(codes));
+                    sums[0] = vmlal_s16(sums[0], vget_low_s16(first), p);
+                    sums[1] = vmlal_s16(sums[1], vget_high_s16(first), p);
+                    sums[2] = vmlal_s16(sums[2], vget_low_s16(second), p);
+                    sums[3] = vmlal_s16(sums[3], vget_high_s16(second), p);
+                }
+            }
+            sums.map(|sums| vaddvq_s32(sums).wrapping_sub(query.bias))
+        }
+    }
+
+    #[inline(always)]
+    fn fine_dot(self, codes: &[u8], query: &CodeQuery) -> i32 {
+        let (whole, _) = query.whole.as_chunks::<8>();
+        // SAFETY: `self` proves NEON. The loads need the alignment of one element only and read eight
+        // bytes and eight i16, arrays of that length.
+        unsafe {
+            let mut sum = vdupq_n_s32(0);
+            for (codes, p) in codes.as_chunks::<8>().0.iter().zip(whole) {
+                let codes = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(codes.as_ptr())));
+                let p = vld1q_s16(p.as_ptr());
+                sum = vmlal_s16(sum, vget_low_s16(codes), vget_low_s16(p));
+                sum = vmlal_s16(sum, vget_high_s16(codes), vget_high_s16(p));
+            }
+            vaddvq_s32(sum)
+        }
+    }
+
+    /// The instruction cannot be had in stable Rust.
+    #[inline(always)]
+    fn prefetch<T>(self, _values: &[T]) {}
 }

@@ -5,7 +5,10 @@
 //! contracts floating-point operations, not change a bit.
 
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
+use super::codes::{self, CodeChunk, CodeLanes, Judged};
 use super::lanes::{self, Lanes};
+use crate::code::{CodeQuery, GROUP, Line, TILE_ROWS};
+use crate::ring::Thresholds;
 
 /// Needs no proof: every processor runs this.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,6 +21,32 @@ impl Scalar {
 
     pub(super) fn s64(self, row: &[f32], query: &Prepared) -> f64 {
         lanes::s64(self, row, query)
+    }
+
+    pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
+        codes::judge_tiles(self, chunk, judged);
+    }
+
+    pub(super) fn judge_fine(
+        self,
+        chunk: &CodeChunk<'_>,
+        fine: &[u8],
+        unsure: &[u16],
+        judged: &mut Judged,
+        left: &mut [u16; CHUNK_ROWS],
+    ) -> usize {
+        codes::judge_fine(self, chunk, fine, unsure, judged, left)
+    }
+
+    pub(super) fn judge_rows(
+        self,
+        coordinates: &[f32],
+        query: &Prepared,
+        thresholds: Thresholds,
+        unsure: &[u16],
+        judged: &mut Judged,
+    ) -> usize {
+        codes::judge_rows(self, coordinates, query, thresholds, unsure, judged)
     }
 }
 
@@ -51,4 +80,31 @@ impl Lanes for Scalar {
     fn tree_sum(self, s: Self::Sums) -> f64 {
         ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
     }
+}
+
+impl CodeLanes for Scalar {
+    #[inline(always)]
+    fn dots(self, codes: &[Line], query: &CodeQuery) -> [i32; TILE_ROWS] {
+        let mut dots = [0_i32; TILE_ROWS];
+        for (line, p) in codes.iter().zip(query.whole.as_chunks::<GROUP>().0) {
+            for (dot, codes) in dots.iter_mut().zip(line.as_chunks::<GROUP>().0) {
+                for (&code, &p) in codes.iter().zip(p) {
+                    *dot = dot.wrapping_add(i32::from(code) * i32::from(p));
+                }
+            }
+        }
+        dots.map(|dot| dot.wrapping_sub(query.bias))
+    }
+
+    #[inline(always)]
+    fn fine_dot(self, codes: &[u8], query: &CodeQuery) -> i32 {
+        let products = codes.iter().zip(&query.whole);
+        products.fold(0, |dot, (&code, &p)| {
+            dot.wrapping_add(i32::from(code) * i32::from(p))
+        })
+    }
+
+    /// Plain Rust has no word for it.
+    #[inline(always)]
+    fn prefetch<T>(self, _values: &[T]) {}
 }

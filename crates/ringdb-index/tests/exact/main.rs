@@ -2,6 +2,7 @@
 //! exactly those whose distance, computed by the oracle, satisfies the bounds as stated. No
 //! tolerance anywhere, and no use of the thresholds that the searches use.
 
+mod coded;
 mod data;
 mod scan;
 
@@ -9,7 +10,11 @@ use std::ops::Bound::{self, Excluded, Included, Unbounded};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use ringdb_index::{Kernel, Ring, Rows, check_finite, distance, distances, ring_ids};
+use ringdb_index::{
+    Kernel, Ring, Rows, Trusted, check_finite, distance, distances, ring_ids, search,
+};
+
+use coded::{Coded, check_explain};
 
 use data::{KINDS, Kind};
 
@@ -106,6 +111,7 @@ fn check_kind(kind: Kind, dims: usize, kernels: &[Kernel]) -> usize {
     let data = kind.rows(n, dims, &mut rng);
     check_finite(&data).expect("finite data");
     let rows = Rows::new(&data, dims).expect("whole rows");
+    let coded = Coded::new(&data, dims);
     let ids: Vec<u32> = (0..n as u32).collect();
     let mut compared = 0;
     for i in 0..QUERIES {
@@ -132,7 +138,15 @@ fn check_kind(kind: Kind, dims: usize, kernels: &[Kernel]) -> usize {
                     found, expected,
                     "{kernel}, {kind:?}, {dims} dims, query {i}, {ring}"
                 );
-                compared += 1;
+                let (by_codes, explain) =
+                    search(coded.segment(rows), &query, &ring, kernel, &Trusted)
+                        .expect("a legal search");
+                assert_eq!(
+                    by_codes, expected,
+                    "{kernel} with codes, {kind:?}, {dims} dims, query {i}, {ring}"
+                );
+                check_explain(&explain, rows, expected.len());
+                compared += 2;
             }
         }
     }

@@ -1,6 +1,8 @@
 //! One suite for all kernels: every available one is held against the definition, bit for bit. How
 //! rings turn into thresholds and rows into spans is tested elsewhere.
 
+mod codes;
+
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 

@@ -1,0 +1,215 @@
+//! A query in integers, and the bound that its estimates carry.
+//!
+//! With `y = s k + r` a row and `g = sigma p + e` the query, both in the frame, the scaled sum of squares
+//! is `Y + G - 2 s sigma <k, p>` but for at most `2 |sigma p| |r| + 2 |e| |y|`. In the words of the code:
+//!
+//! ```text
+//! t = fma(-2 sigma s, I, Y)            I = <k, p>, exact
+//! E = fma(A, beta s, fma(B, Y, C))     |F^2 S64 - G - t| <= E
+//! ```
+//!
+//! Invariant: `A`, `B`, `C` and the four limits are rounded so that every rounding of these two lines, of
+//! `t - E` and of `t + E` is paid for; docs/EXACTNESS.md has the account. So a verdict is a proof.
+
+use crate::code::encode::FINE_STEPS;
+use crate::code::frame::CodeFrame;
+use crate::code::layout::{LINE, groups};
+use crate::code::round::{down, up};
+use crate::ring::Thresholds;
+
+/// The largest `|p_j|`: with 127 for the high byte and 128 for the low one, `256 * 127 + 128` would be
+/// more, but its rounding has to stay below the next high byte.
+const P_MAX: f64 = 32_512.0;
+
+/// At most this much may the `|p_j|` sum up to, that 127 times it is an i32.
+const P_SUM_MAX: f64 = 16_909_320.0;
+
+/// A query farther away than this, squared and scaled, is no match for `f32`.
+const G_MAX: f64 = 1e30;
+
+/// No query step is smaller.
+const SIGMA_MIN: f32 = 7.888_609e-31;
+
+/// `1 + 2^-18`: pays for the roundings of the bound itself.
+const UP: f64 = 1.0 + 1.0 / 262_144.0;
+
+/// `2^-19`, 32 times the unit of rounding in `f32`: pays for the roundings of the estimate.
+const SLACK: f64 = 1.0 / 524_288.0;
+
+/// `2^-100`: pays for underflow.
+const TINY: f64 = 7.888_609_052_210_118e-31;
+
+/// What is known of a row after a look at its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Outside,
+    Inside,
+    Unsure,
+}
+
+/// The factors of one plane of codes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Tier {
+    /// `-2 sigma`, over the fine steps in a step for fine codes.
+    pub(crate) minus_two_sigma: f32,
+    pub(crate) a: f32,
+    pub(crate) b: f32,
+    pub(crate) c: f32,
+}
+
+/// The thresholds of the ring on `t + E` and `t - E`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Limits {
+    /// Outside if `t - E` is greater.
+    pub(crate) outside_above: f32,
+    /// Outside if `t + E` is less.
+    pub(crate) outside_below: f32,
+    /// Inside if `t + E` is at most this and
+    pub(crate) inside_hi: f32,
+    /// `t - E` at least this.
+    pub(crate) inside_lo: f32,
+}
+
+/// A query as codes see it.
+#[derive(Debug, Clone)]
+pub(crate) struct CodeQuery {
+    /// `p`, then zeros to whole lines, as in the other two.
+    pub(crate) whole: Vec<i16>,
+    /// `p = 256 high + low`
+    pub(crate) high: Vec<i8>,
+    pub(crate) low: Vec<i8>,
+    /// Lines of codes in a tile.
+    pub(crate) groups: usize,
+    /// 128 times the sum of `p`, as codes are stored with 128 added; wraps.
+    pub(crate) bias: i32,
+    pub(crate) coarse: Tier,
+    pub(crate) fine: Tier,
+    pub(crate) limits: Limits,
+}
+
+impl CodeQuery {
+    /// The query for the codes of a frame, or `None` where the rows themselves have to be read because
+    /// it is too far away.
+    pub(crate) fn new(frame: &CodeFrame, query: &[f32], thresholds: Thresholds) -> Option<Self> {
+        let scale = frame.scale();
+        let pairs = query.iter().zip(&frame.centre);
+        let g: Vec<f64> = pairs
+            .map(|(&q, &c)| (f64::from(q) - f64::from(c)) * scale)
+            .collect();
+        let g_sq: f64 = g.iter().map(|g| g * g).sum();
+        if g_sq.is_nan() || g_sq >= G_MAX {
+            return None;
+        }
+        let largest = g.iter().fold(0.0_f64, |largest, g| largest.max(g.abs()));
+        let sum: f64 = g.iter().map(|g| g.abs()).sum();
+        // Rounding to integers adds at most a half each to the sum of their magnitudes.
+        let sum_max = P_SUM_MAX - g.len() as f64;
+        let sigma = f64::from(up((largest / P_MAX).max(sum / sum_max)).max(SIGMA_MIN));
+        let (mut p_sq, mut p_sum, mut e_sq) = (0.0_f64, 0_i32, 0.0_f64);
+        let padded = g.len().next_multiple_of(LINE);
+        let (mut whole, mut high, mut low) = (vec![0; padded], vec![0; padded], vec![0; padded]);
+        for (j, &g) in g.iter().enumerate() {
+            let p = (g / sigma).round_ties_even();
+            let e = g - sigma * p;
+            (p_sq, e_sq) = (p_sq + p * p, e_sq + e * e);
+            let p = p as i32;
+            p_sum = p_sum.wrapping_add(p);
+            let high_byte = (p + 128) >> 8;
+            (whole[j], high[j], low[j]) = (p as i16, high_byte as i8, (p - 256 * high_byte) as i8);
+        }
+        let bound = Bound {
+            p_norm: sigma * p_sq.sqrt(),
+            e_norm: e_sq.sqrt() + g_sq.sqrt() * 2.0_f64.powi(-50),
+            g_sq,
+            typical: f64::from(frame.typical),
+        };
+        Some(Self {
+            whole,
+            high,
+            low,
+            groups: groups(g.len()),
+            bias: p_sum.wrapping_mul(128),
+            coarse: bound.tier(sigma),
+            fine: bound.tier(sigma / FINE_STEPS),
+            limits: Limits::new(thresholds, scale, g_sq),
+        })
+    }
+}
+
+/// What the bound of a query is made of.
+struct Bound {
+    /// `|sigma p|`
+    p_norm: f64,
+    /// `|e|`
+    e_norm: f64,
+    g_sq: f64,
+    typical: f64,
+}
+
+impl Bound {
+    fn tier(&self, sigma: f64) -> Tier {
+        let Self {
+            p_norm,
+            e_norm,
+            g_sq,
+            typical,
+        } = *self;
+        // 2 |e| |y| is at most |e| (tau + |y|^2 / tau) for any tau.
+        Tier {
+            minus_two_sigma: (-2.0 * sigma) as f32,
+            a: up(2.0 * p_norm * UP),
+            b: up(SLACK + e_norm / typical * UP),
+            c: up(SLACK * g_sq + e_norm * typical * UP + TINY),
+        }
+    }
+}
+
+impl Limits {
+    fn new(Thresholds { lo_s, hi_s }: Thresholds, scale: f64, g_sq: f64) -> Self {
+        let hi = scale * scale * hi_s - g_sq;
+        let (outside_below, inside_lo) = if lo_s == 0.0 {
+            (f32::NEG_INFINITY, f32::NEG_INFINITY)
+        } else {
+            let lo = scale * scale * lo_s - g_sq;
+            (down(lo.next_down()), up(lo.next_up()))
+        };
+        Self {
+            outside_above: up(hi.next_up()),
+            outside_below,
+            inside_hi: down(hi.next_down()).min(f32::MAX),
+            inside_lo,
+        }
+    }
+}
+
+/// The estimate `t` and its bound `E`, for a row with this squared norm, step and `beta`.
+#[inline(always)]
+pub(crate) fn estimate(tier: &Tier, [norm_sq, step, beta]: [f32; 3], dot: f32) -> (f32, f32) {
+    let t = (tier.minus_two_sigma * step).mul_add(dot, norm_sq);
+    let e = tier.a.mul_add(beta * step, tier.b.mul_add(norm_sq, tier.c));
+    (t, e)
+}
+
+/// What the dot product of a row's codes with the query proves.
+#[inline(always)]
+pub(crate) fn verdict(tier: &Tier, limits: &Limits, row: [f32; 3], dot: f32) -> Verdict {
+    let (t, e) = estimate(tier, row, dot);
+    judged(limits, t, e)
+}
+
+/// What an estimate proves.
+#[inline(always)]
+fn judged(limits: &Limits, t: f32, e: f32) -> Verdict {
+    let (low, high) = (t - e, t + e);
+    // NaN makes every comparison false.
+    if low > limits.outside_above || high < limits.outside_below {
+        Verdict::Outside
+    } else if high <= limits.inside_hi && low >= limits.inside_lo {
+        Verdict::Inside
+    } else {
+        Verdict::Unsure
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! What a search did: how many rows each tier saw, what it proved of them, and what that cost.
+//!
+//! Invariant: the rows that a tier leaves unsure are the rows of the next one, and outside plus inside
+//! over all tiers is the number of rows.
+
+use std::fmt;
+use std::ops::AddAssign;
+
+/// One stage of a search.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// A byte for each coordinate, read from the first row to the last.
+    Codes,
+    /// Another byte for each coordinate, of the rows that codes left unsure.
+    Fine,
+    /// The coordinates, of the rows that fine codes left unsure.
+    Rows,
+    /// The coordinates of rows whose codes were not looked at: there are none, or so many rows would
+    /// have been unsure that reading all of them costs less.
+    Scan,
+}
+
+impl Tier {
+    /// All of them, in the order in which a row meets them.
+    pub const ALL: [Self; 4] = [Self::Codes, Self::Fine, Self::Rows, Self::Scan];
+
+    /// `"codes"`, `"fine"`, `"rows"` or `"scan"`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Codes => "codes",
+            Self::Fine => "fine",
+            Self::Rows => "rows",
+            Self::Scan => "scan",
+        }
+    }
+}
+
+/// What one tier did.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TierReport {
+    /// Rows that it saw.
+    pub rows: u64,
+    /// Rows that it proved outside the ring.
+    pub outside: u64,
+    /// Rows that it proved inside.
+    pub inside: u64,
+    /// Rows that it left to the next tier.
+    pub unsure: u64,
+    /// Bytes of codes or coordinates that it read.
+    pub bytes: u64,
+}
+
+impl TierReport {
+    pub(crate) fn add(&mut self, rows: usize, inside: usize, unsure: usize, bytes: usize) {
+        *self += Self {
+            rows: rows as u64,
+            outside: (rows - inside - unsure) as u64,
+            inside: inside as u64,
+            unsure: unsure as u64,
+            bytes: bytes as u64,
+        };
+    }
+}
+
+impl AddAssign for TierReport {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.outside += other.outside;
+        self.inside += other.inside;
+        self.unsure += other.unsure;
+        self.bytes += other.bytes;
+    }
+}
+
+/// What a search did, tier by tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Explain {
+    tiers: [TierReport; Tier::ALL.len()],
+    spans: u64,
+    switched: u64,
+}
+
+impl Explain {
+    /// What one tier did.
+    #[must_use]
+    pub fn tier(&self, tier: Tier) -> TierReport {
+        self.tiers[tier as usize]
+    }
+
+    /// Bytes of codes and coordinates that were read, over all tiers.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.tiers.iter().map(|tier| tier.bytes).sum()
+    }
+
+    /// Rows inside the ring.
+    #[must_use]
+    pub fn hits(&self) -> u64 {
+        self.tiers.iter().map(|tier| tier.inside).sum()
+    }
+
+    /// Parts that the rows were searched in.
+    #[must_use]
+    pub fn spans(&self) -> u64 {
+        self.spans
+    }
+
+    /// Parts in which the search turned from codes to the rows themselves, because the first rows of
+    /// the part showed that codes would cost more than they save.
+    #[must_use]
+    pub fn switched(&self) -> u64 {
+        self.switched
+    }
+
+    pub(crate) fn of_span() -> Self {
+        Self {
+            spans: 1,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn tier_mut(&mut self, tier: Tier) -> &mut TierReport {
+        &mut self.tiers[tier as usize]
+    }
+
+    pub(crate) fn switch(&mut self) {
+        self.switched = 1;
+    }
+}
+
+impl AddAssign for Explain {
+    fn add_assign(&mut self, other: Self) {
+        for (tier, other) in self.tiers.iter_mut().zip(other.tiers) {
+            *tier += other;
+        }
+        self.spans += other.spans;
+        self.switched += other.switched;
+    }
+}
+
+/// A line for each tier that saw rows, and one for the parts that were switched.
+impl fmt::Display for Explain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<6}{:>12}{:>12}{:>12}{:>12}{:>15}",
+            "tier", "rows", "outside", "inside", "unsure", "bytes"
+        )?;
+        for tier in Tier::ALL {
+            let report = self.tier(tier);
+            if report.rows > 0 {
+                writeln!(
+                    f,
+                    "{:<6}{:>12}{:>12}{:>12}{:>12}{:>15}",
+                    tier.name(),
+                    report.rows,
+                    report.outside,
+                    report.inside,
+                    report.unsure,
+                    report.bytes
+                )?;
+            }
+        }
+        write!(
+            f,
+            "{} of {} spans turned to the scan of rows",
+            self.switched, self.spans
+        )
+    }
+}

@@ -1,0 +1,274 @@
+//! One span of rows, tier by tier, on one thread.
+//!
+//! Invariant: the hits of a span are those of the definition, whatever the tiers decided and wherever
+//! chunks begin; every row is decided by exactly one tier. Nothing here knows of threads.
+
+use std::ops::Range;
+
+use crate::code::{CodeQuery, Codes, TILE_ROWS, tile_bytes};
+use crate::distance::check_environment;
+use crate::error::Error;
+use crate::explain::{Explain, Tier};
+use crate::kernel::{CHUNK_ROWS, Chunk, CodeChunk, Judged, Kernel, Prepared};
+use crate::plan::Costs;
+use crate::ring::Thresholds;
+use crate::rows::Rows;
+use crate::segment::Segment;
+
+/// Asked before anything is read: whether bytes may be, where they were not all checked before.
+pub trait Guard: Sync {
+    /// Why a search ends.
+    type Error: From<Error> + Send;
+
+    /// Before the coordinates of these rows are read.
+    ///
+    /// # Errors
+    /// The search ends with it.
+    fn rows(&self, rows: Range<usize>) -> Result<(), Self::Error>;
+
+    /// Before these bytes of the codes are read.
+    ///
+    /// # Errors
+    /// The search ends with it.
+    fn codes(&self, bytes: Range<usize>) -> Result<(), Self::Error>;
+
+    /// Before these bytes of the fine codes are read.
+    ///
+    /// # Errors
+    /// The search ends with it.
+    fn fine(&self, bytes: Range<usize>) -> Result<(), Self::Error>;
+}
+
+/// The guard of bytes that are in order: lets everything pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Trusted;
+
+impl Guard for Trusted {
+    type Error = Error;
+
+    fn rows(&self, _: Range<usize>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn codes(&self, _: Range<usize>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn fine(&self, _: Range<usize>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Bytes of codes that a chunk reads, at most: they stay near until its unsure rows are looked at again.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// The fewest rows of a chunk.
+const CHUNK_ROWS_MIN: usize = 256;
+
+/// Chunks of codes in a span, of which the first decides how the others are searched.
+const SPAN_CHUNKS: usize = 8;
+
+/// Coordinates that a span reads where there are no codes: 1 MB, some 70 microseconds at the speed of
+/// memory, against a few for handing a span to a thread.
+pub(crate) const SPAN_COORDINATES: usize = 256 * 1024;
+
+/// What is the same for all spans of a search.
+#[derive(Debug)]
+pub(crate) struct Task<'a, G> {
+    rows: Rows<'a>,
+    codes: Option<(Codes<'a>, CodeQuery)>,
+    query: Prepared,
+    thresholds: Thresholds,
+    kernel: Kernel,
+    guard: &'a G,
+    wants_ids: bool,
+}
+
+/// What a span gave.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) ids: Vec<u32>,
+    pub(crate) explain: Explain,
+}
+
+impl<'a, G: Guard> Task<'a, G> {
+    pub(crate) fn new(
+        segment: Segment<'a>,
+        query: &[f32],
+        thresholds: Thresholds,
+        kernel: Kernel,
+        guard: &'a G,
+        wants_ids: bool,
+    ) -> Self {
+        let codes = segment.codes().and_then(|codes| {
+            CodeQuery::new(codes.frame(), query, thresholds).map(|query| (codes, query))
+        });
+        Self {
+            rows: segment.rows(),
+            codes,
+            query: Prepared::new(query),
+            thresholds,
+            kernel,
+            guard,
+            wants_ids,
+        }
+    }
+
+    /// How many rows a span has.
+    pub(crate) fn span_rows(&self) -> usize {
+        match self.codes {
+            Some(_) => self.chunk_rows() * SPAN_CHUNKS,
+            None => (SPAN_COORDINATES / self.rows.dims()).max(1),
+        }
+    }
+
+    fn chunk_rows(&self) -> usize {
+        let rows = CHUNK_BYTES / (tile_bytes(self.rows.dims()) / TILE_ROWS);
+        rows.next_multiple_of(TILE_ROWS)
+            .clamp(CHUNK_ROWS_MIN, CHUNK_ROWS)
+    }
+
+    /// Searches one span. Checks the thread that it runs on, as workers of a pool may have been set up
+    /// differently from the caller.
+    pub(crate) fn search(&self, span: Range<usize>) -> Result<Found, G::Error> {
+        check_environment()?;
+        let mut found = Found {
+            ids: Vec::new(),
+            explain: Explain::of_span(),
+        };
+        match &self.codes {
+            Some((codes, query)) => self.search_codes(span, codes, query, &mut found)?,
+            None => self.scan(span, &mut found)?,
+        }
+        Ok(found)
+    }
+
+    /// By the coordinates of all rows.
+    fn scan(&self, span: Range<usize>, found: &mut Found) -> Result<(), G::Error> {
+        if span.is_empty() {
+            return Ok(());
+        }
+        self.guard.rows(span.clone())?;
+        let mut ids = [0; CHUNK_ROWS];
+        for first in span.clone().step_by(CHUNK_ROWS) {
+            let rows = first..span.end.min(first + CHUNK_ROWS);
+            let coordinates = self.rows.coordinates(rows.clone());
+            // A row's position is an id, because there are at most ROWS_MAX rows.
+            let chunk = Chunk {
+                coordinates,
+                first_id: first as u32,
+                query: &self.query,
+                thresholds: self.thresholds,
+            };
+            let n = self.kernel.hits(&chunk, &mut ids);
+            if self.wants_ids {
+                found.ids.extend_from_slice(&ids[..n]);
+            }
+            let report = found.explain.tier_mut(Tier::Scan);
+            report.add(rows.len(), n, 0, size_of_val(coordinates));
+        }
+        Ok(())
+    }
+
+    fn search_codes(
+        &self,
+        span: Range<usize>,
+        codes: &Codes<'a>,
+        query: &CodeQuery,
+        found: &mut Found,
+    ) -> Result<(), G::Error> {
+        let tiles = span.start / TILE_ROWS..span.end.div_ceil(TILE_ROWS);
+        self.guard.codes(codes.tile_bytes(tiles))?;
+        let costs = Costs::new(self.rows.dims());
+        let chunk_rows = self.chunk_rows();
+        let mut room = Room::new();
+        for first in span.clone().step_by(chunk_rows) {
+            let rows = first..span.end.min(first + chunk_rows);
+            let n = rows.len() as f64;
+            let [unsure, unsure_fine] =
+                self.search_chunk(rows.clone(), codes, query, &mut room, found)?;
+            let left = rows.end..span.end;
+            if !left.is_empty() && costs.prefer_scan(unsure as f64 / n, unsure_fine as f64 / n) {
+                found.explain.switch();
+                return self.scan(left, found);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns how many rows were unsure after their codes, and after their fine codes.
+    fn search_chunk(
+        &self,
+        rows: Range<usize>,
+        codes: &Codes<'a>,
+        query: &CodeQuery,
+        room: &mut Room,
+        found: &mut Found,
+    ) -> Result<[usize; 2], G::Error> {
+        let Room {
+            judged,
+            unsure,
+            left,
+        } = room;
+        let dims = self.rows.dims();
+        let tiles = rows.start / TILE_ROWS..rows.end.div_ceil(TILE_ROWS);
+        let n_tiles = tiles.len();
+        let chunk = CodeChunk {
+            tiles: codes.tiles(tiles),
+            rows: rows.len(),
+            query,
+        };
+        self.kernel.judge_tiles(&chunk, judged);
+        let n_unsure = judged.unsure(n_tiles, unsure);
+        let inside_codes = judged.count(n_tiles);
+        let unsure = &unsure[..n_unsure];
+        let id = |&row: &u16| rows.start + usize::from(row);
+        for row in unsure.iter().map(id) {
+            self.guard.fine(codes.fine_bytes(row..row + 1))?;
+        }
+        let fine = codes.fine(rows.clone());
+        let n_left = self.kernel.judge_fine(&chunk, fine, unsure, judged, left);
+        let inside_fine = judged.count(n_tiles) - inside_codes;
+        let left = &left[..n_left];
+        for row in left.iter().map(id) {
+            self.guard.rows(row..row + 1)?;
+        }
+        let coordinates = self.rows.coordinates(rows.clone());
+        let kernel = self.kernel;
+        let inside_rows =
+            kernel.judge_rows(coordinates, &self.query, self.thresholds, left, judged);
+        if self.wants_ids {
+            judged.extend_ids(n_tiles, rows.start as u32, &mut found.ids);
+        }
+        let explain = &mut found.explain;
+        let tile_bytes = size_of_val(chunk.tiles);
+        let fine_bytes = codes.fine_bytes(0..n_unsure).len();
+        let row_bytes = size_of::<f32>() * dims * n_left;
+        let reports = [
+            (Tier::Codes, rows.len(), inside_codes, n_unsure, tile_bytes),
+            (Tier::Fine, n_unsure, inside_fine, n_left, fine_bytes),
+            (Tier::Rows, n_left, inside_rows, 0, row_bytes),
+        ];
+        for (which, rows, inside, unsure, bytes) in reports {
+            explain.tier_mut(which).add(rows, inside, unsure, bytes);
+        }
+        Ok([n_unsure, n_left])
+    }
+}
+
+/// Room for one chunk, reused for the next.
+struct Room {
+    judged: Judged,
+    unsure: [u16; CHUNK_ROWS],
+    left: [u16; CHUNK_ROWS],
+}
+
+impl Room {
+    fn new() -> Self {
+        Self {
+            judged: Judged::new(),
+            unsure: [0; CHUNK_ROWS],
+            left: [0; CHUNK_ROWS],
+        }
+    }
+}
