@@ -90,6 +90,7 @@ mod claim;
 mod leftovers;
 mod staging;
 mod segment;
+mod writer;
 // What is left of it after damage.
 mod survey;
 mod verify;
@@ -102,7 +103,8 @@ pub use error::{Error, Result};
 pub use options::{PayloadType, ReadOptions};
 pub use payload::{PayloadCodec, PayloadStore, PayloadStoreBuilder, Payloads, type_name};
 pub use salvage::{Loss, Salvaged, SalvagedRow, salvage};
-pub use segment::{Segment, SegmentWriter};
+pub use segment::Segment;
 pub use survey::Damage;
 pub use vectors::{RowCheck, Vectors};
 pub use verify::{Report, verify};
+pub use writer::SegmentWriter;

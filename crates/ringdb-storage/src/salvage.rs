@@ -14,9 +14,9 @@ use crate::error::{Error, Result};
 use crate::layout::MANIFEST;
 use crate::mapped::{as_f32s, as_u64s};
 use crate::payload::{PayloadCodec, PayloadKind, Records};
-use crate::segment::SegmentWriter;
 use crate::survey::{SegmentSurvey, State, Survey, is_legacy, segment_dirs};
 use crate::vectors::RowCheck;
+use crate::writer::SegmentWriter;
 
 /// What became of a row of the old database.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -282,7 +282,8 @@ mod tests {
     use crate::disk::{Failure, Fault, FaultyDisk, Loss, SimDisk};
     use crate::options::ReadOptions;
     use crate::payload::PayloadCodec;
-    use crate::segment::{Segment, SegmentWriter};
+    use crate::segment::Segment;
+    use crate::writer::SegmentWriter;
 
     const DIR: &str = "/db";
 
