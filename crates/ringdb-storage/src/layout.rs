@@ -8,6 +8,8 @@ pub(crate) enum Kind {
     Vectors = 2,
     Payloads = 3,
     Offsets = 4,
+    Codes = 5,
+    Fine = 6,
 }
 
 /// Names the live segment; its rename is the moment at which a database comes into being.
@@ -20,12 +22,25 @@ pub(crate) const VECTORS: &str = "vectors.bin";
 pub(crate) const PAYLOADS: &str = "payloads.bin";
 /// Where each payload of a segment begins and ends.
 pub(crate) const OFFSETS: &str = "offsets.bin";
-/// The files of a segment, in order of their names.
+/// Codes of the rows of a segment, if it has any.
+pub(crate) const CODES: &str = "codes.bin";
+/// Finer codes of the same rows, if it has any.
+pub(crate) const FINE: &str = "fine.bin";
+/// The files that every segment has, in order of their names.
 pub(crate) const SEGMENT_FILES: [(Kind, &str); 3] = [
     (Kind::Offsets, OFFSETS),
     (Kind::Payloads, PAYLOADS),
     (Kind::Vectors, VECTORS),
 ];
+/// The files that a segment may have, in order of their names: what is in them can be computed again
+/// from its rows.
+pub(crate) const DERIVED_FILES: [(Kind, &str); 2] = [(Kind::Codes, CODES), (Kind::Fine, FINE)];
+
+/// The names of all files that a segment has or may have.
+pub(crate) fn segment_file_names() -> impl Iterator<Item = &'static str> {
+    let files = SEGMENT_FILES.iter().chain(&DERIVED_FILES);
+    files.map(|(_, name)| *name)
+}
 
 /// Followed by random characters: the private directory a writer works in. Long enough not to be a
 /// name that anybody else gives.

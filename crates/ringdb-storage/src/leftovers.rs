@@ -12,7 +12,7 @@ use crate::contents::read_start;
 use crate::disk::{Disk, FileKind};
 use crate::error::{Error, Result};
 use crate::header::{HEADER_BYTES, Header};
-use crate::layout::{MANIFEST, SEGMENT_FILES, STAGED_SEGMENT, is_staging, segment_number};
+use crate::layout::{MANIFEST, STAGED_SEGMENT, is_staging, segment_file_names, segment_number};
 use crate::manifest::Manifest;
 
 /// Removes the leftovers in `dir`. Called under LOCK, so nobody is writing. Without a manifest no
@@ -41,7 +41,7 @@ pub(crate) fn collect(disk: &dyn Disk, dir: &Path, live: Option<&Manifest>) -> R
 /// Removes the files of a segment and its directory, if nothing else is in it. What cannot be removed
 /// stays and is collected by a later writer.
 pub(crate) fn remove_segment(disk: &dyn Disk, segment: &Path) {
-    for (_, name) in SEGMENT_FILES {
+    for name in segment_file_names() {
         let _ = disk.remove_file(&segment.join(name));
     }
     let _ = disk.remove_dir(segment);
@@ -60,9 +60,8 @@ pub(crate) fn remove_staging(disk: &dyn Disk, staging: &Path) {
 
 /// Whether `segment` holds files of the database of `live`, and no others under the names of ours.
 pub(crate) fn is_of(disk: &dyn Disk, segment: &Path, live: &Manifest) -> bool {
-    let present = SEGMENT_FILES
-        .map(|(_, name)| segment.join(name))
-        .into_iter()
+    let present = segment_file_names()
+        .map(|name| segment.join(name))
         .filter(|path| disk.kind(path).is_ok());
     let mut uuids = present.map(|path| uuid_of(disk, &path)).peekable();
     uuids.peek().is_some() && uuids.all(|uuid| uuid == Some(live.origin.uuid))

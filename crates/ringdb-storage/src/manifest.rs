@@ -13,7 +13,7 @@
 //! | then per file of it, 16 bytes | kind, u16; flags, u16; checksum, u32; length, u64 |
 //!
 //! This version writes and reads one segment. A file of a kind that a reader does not know is passed
-//! over if the lowest flag is set, and an error if not.
+//! over if the lowest flag is set, and an error if not. Derived files have that flag, and no others.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::footer::{Frame, seal};
 use crate::header::{Fields, Header, Origin};
-use crate::layout::{Kind, SEGMENT_FILES};
+use crate::layout::{DERIVED_FILES, Kind, SEGMENT_FILES};
 use crate::payload::{PayloadCodec, PayloadKind};
 
 /// More bytes than any manifest has; a larger file is not read.
@@ -54,9 +54,26 @@ pub(crate) struct Manifest {
     pub(crate) rows: u64,
     /// In the order of [`SEGMENT_FILES`].
     pub(crate) files: [FileEntry; SEGMENT_FILES.len()],
+    /// In the order of [`DERIVED_FILES`].
+    pub(crate) derived: [Option<FileEntry>; DERIVED_FILES.len()],
 }
 
 impl Manifest {
+    /// The files it names, with their flags.
+    fn entries(&self) -> impl Iterator<Item = (Kind, u16, FileEntry)> {
+        let needed = SEGMENT_FILES.into_iter().zip(self.files);
+        let needed = needed.map(|((kind, _), file)| (kind, 0, file));
+        let derived = DERIVED_FILES.into_iter().zip(self.derived);
+        needed.chain(derived.filter_map(|((kind, _), file)| Some((kind, OPTIONAL, file?))))
+    }
+
+    /// What it knows of the file of this kind, if it names one.
+    pub(crate) fn entry(&self, kind: Kind) -> Option<FileEntry> {
+        let mut entries = self.entries();
+        let named = entries.find(|(named, ..)| *named == kind);
+        named.map(|(.., file)| file)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut body = Vec::new();
         for number in [EUCLIDEAN, F32, self.payloads.codec.id()] {
@@ -66,11 +83,11 @@ impl Manifest {
         body.extend_from_slice(&(name.len() as u32).to_le_bytes());
         body.extend_from_slice(name.as_bytes());
         body.extend_from_slice(&self.segment.to_le_bytes());
-        body.extend_from_slice(&(self.files.len() as u32).to_le_bytes());
+        body.extend_from_slice(&(self.entries().count() as u32).to_le_bytes());
         body.extend_from_slice(&self.rows.to_le_bytes());
-        for ((kind, _), file) in SEGMENT_FILES.iter().zip(&self.files) {
-            body.extend_from_slice(&(*kind as u16).to_le_bytes());
-            body.extend_from_slice(&0_u16.to_le_bytes());
+        for (kind, flags, file) in self.entries() {
+            body.extend_from_slice(&(kind as u16).to_le_bytes());
+            body.extend_from_slice(&flags.to_le_bytes());
             body.extend_from_slice(&file.crc.to_le_bytes());
             body.extend_from_slice(&file.file_bytes.to_le_bytes());
         }
@@ -109,7 +126,7 @@ impl Manifest {
             return Err(Error::corrupt(path, 40, what));
         }
         let (segment, files, rows) = (fields.u32()?, fields.u32()?, fields.u64()?);
-        let files = read_files(path, &mut fields, files)?;
+        let (files, derived) = read_files(path, &mut fields, files)?;
         if fields.left() != 0 {
             let what = format!("{} bytes too many", fields.left());
             return Err(Error::corrupt(path, fields.offset(), what));
@@ -125,6 +142,7 @@ impl Manifest {
             segment,
             rows,
             files,
+            derived,
         })
     }
 
@@ -156,27 +174,36 @@ fn known<R>(
     meaning(number).ok_or_else(unknown)
 }
 
-/// The entries of the files that every segment has, each of which must be there once.
+/// The entries of the files that every segment has, each of which must be there once, and of those that
+/// it may have.
 fn read_files(
     path: &Path,
     fields: &mut Fields<'_>,
     count: u32,
-) -> Result<[FileEntry; SEGMENT_FILES.len()]> {
+) -> Result<(
+    [FileEntry; SEGMENT_FILES.len()],
+    [Option<FileEntry>; DERIVED_FILES.len()],
+)> {
     let mut found = SEGMENT_FILES.map(|_| None);
+    let mut derived = DERIVED_FILES.map(|_| None);
     for _ in 0..count {
         let at = fields.offset();
         let (kind, flags, crc, file_bytes) =
             (fields.u16()?, fields.u16()?, fields.u32()?, fields.u64()?);
-        let place = SEGMENT_FILES
-            .iter()
-            .zip(&mut found)
-            .find(|((known, _), _)| *known as u16 == kind);
+        let needed = SEGMENT_FILES.iter().zip(&mut found);
+        let needed = needed.map(|(file, entry)| (file, 0, entry));
+        let optional = DERIVED_FILES.iter().zip(&mut derived);
+        let optional = optional.map(|(file, entry)| (file, OPTIONAL, entry));
+        let place = needed
+            .chain(optional)
+            .find(|((known, _), ..)| *known as u16 == kind);
         match place {
-            Some(_) if flags != 0 => {
-                let what = format!("flags {flags:#x} of a file of kind {kind}, 0 are possible");
+            Some((_, possible, _)) if flags != possible => {
+                let what =
+                    format!("flags {flags:#x} of a file of kind {kind}, {possible} are possible");
                 return Err(Error::corrupt(path, at + 2, what));
             }
-            Some((_, entry @ None)) => *entry = Some(FileEntry { file_bytes, crc }),
+            Some((.., entry @ None)) => *entry = Some(FileEntry { file_bytes, crc }),
             Some(_) => {
                 let what = format!("two files of kind {kind}");
                 return Err(Error::corrupt(path, at, what));
@@ -196,7 +223,7 @@ fn read_files(
         let missing = || Error::corrupt(path, fields.offset(), format!("it does not name {name}"));
         *file = found.ok_or_else(missing)?;
     }
-    Ok(files)
+    Ok((files, derived))
 }
 
 #[cfg(test)]
@@ -223,6 +250,19 @@ mod tests {
                 file_bytes: n << 32,
                 crc: n as u32,
             }),
+            derived: [None; 2],
+        }
+    }
+
+    /// One that names derived files.
+    fn with_derived(derived: [Option<u64>; 2]) -> Manifest {
+        let entry = |n| FileEntry {
+            file_bytes: n,
+            crc: !(n as u32),
+        };
+        Manifest {
+            derived: derived.map(|file| file.map(entry)),
+            ..manifest()
         }
     }
 
@@ -232,12 +272,75 @@ mod tests {
 
     #[test]
     fn a_manifest_comes_back_as_it_was() {
-        assert_eq!(decode(&manifest().encode()).unwrap(), manifest());
+        for derived in [
+            [None, None],
+            [Some(5), None],
+            [None, Some(6)],
+            [Some(5), Some(6)],
+        ] {
+            let manifest = with_derived(derived);
+            assert_eq!(decode(&manifest.encode()).unwrap(), manifest);
+            for (kind, bytes) in [Kind::Codes, Kind::Fine].into_iter().zip(derived) {
+                let entry = manifest.entry(kind);
+                assert_eq!(entry.map(|entry| entry.file_bytes), bytes);
+            }
+            assert_eq!(manifest.entry(Kind::Vectors), Some(manifest.files[2]));
+        }
+    }
+
+    #[test]
+    fn derived_files_are_behind_the_others_and_marked_as_optional() {
+        let [plain, derived] = [manifest(), with_derived([Some(5), Some(6)])].map(|manifest| {
+            let whole = manifest.encode();
+            let frame = Frame::parse(Path::new("M"), Kind::Manifest, &whole).unwrap();
+            whole[frame.body].to_vec()
+        });
+        let files = 16 + "Song".len() + 4;
+        assert_eq!((plain[files], derived[files]), (3, 5));
+        let added = [
+            [
+                &[5, 0, 1, 0][..],
+                &(!5_u32).to_le_bytes(),
+                &5_u64.to_le_bytes(),
+            ]
+            .concat(),
+            [
+                &[6, 0, 1, 0][..],
+                &(!6_u32).to_le_bytes(),
+                &6_u64.to_le_bytes(),
+            ]
+            .concat(),
+        ];
+        assert_eq!(derived[plain.len()..], added.concat());
+        assert_eq!(derived[files + 4..plain.len()], plain[files + 4..]);
+    }
+
+    #[test]
+    fn a_derived_file_is_named_once_and_always_optional() {
+        let files = 16 + "Song".len() + 4;
+        let add = |entries: &[[u8; 4]]| {
+            let named = changed(1, |body| {
+                body[files] += entries.len() as u8;
+                for entry in entries {
+                    body.extend_from_slice(entry);
+                    body.extend_from_slice(&[7; 12]);
+                }
+            });
+            named.map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!(add(&[[6, 0, 1, 0], [5, 0, 1, 0]]), Ok(()));
+        let twice = add(&[[5, 0, 1, 0], [5, 0, 1, 0]]).unwrap_err();
+        assert!(twice.ends_with("two files of kind 5"), "{twice}");
+        for (kind, flags) in [(5, 0), (6, 0), (5, 2), (6, 3)] {
+            let error = add(&[[kind, 0, flags, 0]]).unwrap_err();
+            let what = format!("flags {flags:#x} of a file of kind {kind}, 1 are possible");
+            assert!(error.ends_with(&what), "{error}");
+        }
     }
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_an_error() {
-        let bytes = manifest().encode();
+        let bytes = with_derived([Some(5), Some(6)]).encode();
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);

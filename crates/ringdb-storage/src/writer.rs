@@ -365,6 +365,7 @@ fn commit<T>(
             entry(payload_bytes, &kind.type_name, payloads_crc),
             entry(row_bytes, "", vectors_crc),
         ],
+        derived: [None; 2],
         payloads: kind,
     };
     // Read back before it gets a name: what is published has been seen to be whole.

@@ -19,7 +19,7 @@ use crate::disk::Disk;
 use crate::error::Result;
 use crate::footer::{self, BLOCK_BYTES, FOOTER_BYTES, Footer, Parts, check_block, file_bytes};
 use crate::header::{HEADER_BYTES, Header, Origin};
-use crate::layout::{Kind, SEGMENT_FILES};
+use crate::layout::Kind;
 use crate::manifest::{FileEntry, Manifest};
 use crate::segment::{check_origin, check_sum};
 use crate::vectors::{RowCheck, objection};
@@ -46,8 +46,7 @@ pub(super) struct Named<'a> {
 
 impl<'a> Named<'a> {
     pub(super) fn of(manifest: &'a Manifest, kind: Kind) -> Option<Self> {
-        let mut entries = SEGMENT_FILES.iter().zip(manifest.files);
-        let (_, entry) = entries.find(|((named, _), _)| *named == kind)?;
+        let entry = manifest.entry(kind)?;
         let note = match kind {
             Kind::Payloads => manifest.payloads.type_name.as_str(),
             _ => "",
