@@ -25,7 +25,7 @@ use crate::contents::{expect_dir, open_regular, read_start};
 use crate::disk::{Disk, FileKind};
 use crate::error::{Error, Result};
 use crate::header::{HEADER_BYTES, Header, Origin};
-use crate::layout::{Kind, MANIFEST, SEGMENT_FILES, segment_name, segment_number};
+use crate::layout::{DERIVED_FILES, Kind, MANIFEST, SEGMENT_FILES, segment_name, segment_number};
 use crate::legacy;
 use crate::limits::{DIMS_MAX, PAYLOAD_BYTES_MAX, POD_ALIGN, ROWS_MAX};
 use crate::manifest::Manifest;
@@ -143,7 +143,8 @@ impl Survey {
     }
 
     fn files(&self) -> impl Iterator<Item = &FileSurvey> {
-        self.segments.iter().flat_map(SegmentSurvey::files)
+        let segments = self.segments.iter();
+        segments.flat_map(|segment| segment.files().into_iter().chain(&segment.derived))
     }
 
     /// How many files are there, MANIFEST included, and their bytes.
@@ -277,6 +278,8 @@ pub(crate) struct SegmentSurvey {
     pub(crate) offsets: FileSurvey,
     pub(crate) payloads: FileSurvey,
     pub(crate) vectors: FileSurvey,
+    /// Those derived files that MANIFEST names or, if it is lost, that are there. No row depends on them.
+    derived: Vec<FileSurvey>,
     /// What is known of all of them together.
     pub(crate) origin: Option<Origin>,
     pub(crate) dims: Option<usize>,
@@ -295,7 +298,7 @@ impl SegmentSurvey {
         let named_dims = named_dims.or(head.header.map(|header| u64::from(header.detail)));
         let dims_max = DIMS_MAX as u64;
         let possible = |dims: &u64| (1..=dims_max).contains(dims);
-        let [offsets, payloads, vectors] = SEGMENT_FILES.map(|(kind, name)| {
+        let look = |(kind, name): (Kind, &str)| {
             let known = Known {
                 origin,
                 teller,
@@ -304,7 +307,13 @@ impl SegmentSurvey {
                 row_check: row_check.filter(|_| kind == Kind::Vectors),
             };
             FileSurvey::of(disk, dir.join(name), kind, &known)
-        });
+        };
+        let [offsets, payloads, vectors] = SEGMENT_FILES.map(look);
+        let is_due = |(kind, name): &(Kind, &str)| match manifest {
+            Some(manifest) => manifest.entry(*kind).is_some(),
+            None => disk.kind_of_name(&dir.join(name)).is_ok(),
+        };
+        let derived = DERIVED_FILES.into_iter().filter(is_due).map(look).collect();
 
         let counted = [
             manifest.map(|manifest| manifest.rows),
@@ -329,6 +338,7 @@ impl SegmentSurvey {
             offsets,
             payloads,
             vectors,
+            derived,
             origin,
             dims: dims.map(|dims| dims as usize),
             rows,
@@ -336,6 +346,7 @@ impl SegmentSurvey {
         }
     }
 
+    /// The files that hold the rows.
     pub(crate) fn files(&self) -> [&FileSurvey; 3] {
         [&self.offsets, &self.payloads, &self.vectors]
     }
