@@ -33,7 +33,12 @@
 //!     vectors.bin       rows, row-major
 //!     payloads.bin      the bytes of each payload and their checksum, one after another
 //!     offsets.bin       where each begins: n + 1 numbers
+//!     codes.bin         bytes that a program derives from the rows, if it does
+//!     fine.bin          more of them
 //! ```
+//!
+//! A program that computes something from the rows which it wants to find again beside them, such as an
+//! index, does so in [`SegmentWriter::finish_with`] and reads it as [`Derived`].
 //!
 //! Every file begins with a 64-byte header that carries its kind, format version, the database's uuid
 //! and generation and counts, and ends with a checksum for each 64 KiB (docs/FORMAT.md draws them). A
@@ -85,6 +90,7 @@ mod options;
 mod payload;
 mod legacy;
 mod manifest;
+mod derived;
 // How it is committed.
 mod claim;
 mod leftovers;
@@ -99,6 +105,7 @@ mod salvage;
 pub use body::Verify;
 pub use bytemuck::Pod;
 pub use contents::{Access, MappedFile};
+pub use derived::{Derived, DerivedWriter};
 pub use error::{Error, Result};
 pub use options::{PayloadType, ReadOptions};
 pub use payload::{PayloadCodec, PayloadStore, PayloadStoreBuilder, Payloads, type_name};

@@ -14,14 +14,14 @@ use std::io;
 
 use memmap2::{Mmap, MmapMut};
 
-/// The bytes of a whole file: mapped, or copied into memory that begins on a page boundary.
+/// The bytes of a whole file: mapped, or in memory that begins on a page boundary as well.
 #[derive(Debug)]
 pub struct Bytes(Source);
 
 #[derive(Debug)]
 enum Source {
     Map(Mmap),
-    Memory(MmapMut),
+    Memory(GrowingMemory),
 }
 
 impl Bytes {
@@ -39,9 +39,10 @@ impl Bytes {
         len: usize,
         fill: impl FnOnce(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<Self> {
-        let mut memory = anonymous(len)?;
-        fill(memory.get_mut(..len).unwrap_or_default())?;
-        Ok(Self(Source::Memory(memory)))
+        let mut map = anonymous(len)?;
+        fill(map.get_mut(..len).unwrap_or_default())?;
+        let map = Some(map);
+        Ok(GrowingMemory { map, len }.into())
     }
 
     /// All of them.
@@ -49,7 +50,7 @@ impl Bytes {
     pub fn as_slice(&self) -> &[u8] {
         match &self.0 {
             Source::Map(map) => map,
-            Source::Memory(memory) => memory,
+            Source::Memory(memory) => memory.bytes(),
         }
     }
 }
@@ -118,6 +119,13 @@ impl GrowingMemory {
     }
 }
 
+impl From<GrowingMemory> for Bytes {
+    /// What was gathered, as it lies there.
+    fn from(memory: GrowingMemory) -> Self {
+        Self(Source::Memory(memory))
+    }
+}
+
 /// Bytes as f32, if they are whole, aligned numbers. Little-endian targets only (see lib.rs).
 pub(crate) fn as_f32s(bytes: &[u8]) -> Option<&[f32]> {
     bytemuck::try_cast_slice(bytes).ok()
@@ -154,6 +162,20 @@ mod tests {
             expected,
             "a refused reservation must lose nothing"
         );
+    }
+
+    #[test]
+    fn gathered_bytes_are_those_that_were_appended_where_they_lay() {
+        let mut memory = GrowingMemory::default();
+        memory.reserve(100_000).unwrap();
+        memory.append(b"ringd");
+        let at = memory.bytes().as_ptr();
+        let bytes = Bytes::from(memory);
+        assert_eq!(
+            (bytes.as_slice(), bytes.as_slice().as_ptr()),
+            (&b"ringd"[..], at)
+        );
+        assert_eq!(Bytes::from(GrowingMemory::default()).as_slice(), b"");
     }
 
     #[test]

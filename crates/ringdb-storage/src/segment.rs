@@ -1,4 +1,4 @@
-//! A segment: rows and their payloads together, in memory or as a database directory.
+//! A segment: rows, their payloads and what was derived from them together, in memory or as a database directory.
 //!
 //! Invariant: what is returned from a directory was checked in full, or as far as
 //! [`Verify`](crate::Verify) asks, and is of one commit.
@@ -6,11 +6,12 @@
 use std::path::Path;
 
 use crate::contents::expect_dir;
+use crate::derived::Derived;
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::footer::{Frame, file_bytes};
 use crate::header::{Origin, expect};
-use crate::layout::{MANIFEST, OFFSETS, PAYLOADS, VECTORS, segment_name};
+use crate::layout::{DERIVED_FILES, Kind, MANIFEST, OFFSETS, PAYLOADS, VECTORS, segment_name};
 use crate::legacy;
 use crate::manifest::{FileEntry, Manifest};
 use crate::options::ReadOptions;
@@ -24,6 +25,10 @@ pub struct Segment<T> {
     pub vectors: Vectors,
     /// As many payloads, by the same ids.
     pub payloads: PayloadStore<T>,
+    /// What was written by [`DerivedWriter::codes`](crate::DerivedWriter::codes), if anything was.
+    pub codes: Option<Derived>,
+    /// What was written by [`DerivedWriter::fine`](crate::DerivedWriter::fine), if anything was.
+    pub fine: Option<Derived>,
 }
 
 impl<T> Segment<T> {
@@ -97,11 +102,29 @@ impl<T> Segment<T> {
             });
         }
         let (vectors, payloads) = legacy::open(disk, dir, options)?;
-        Ok(Self { vectors, payloads })
+        Ok(Self {
+            vectors,
+            payloads,
+            codes: None,
+            fine: None,
+        })
     }
 
     /// Opens the files in `segment` and holds each to the manifest.
-    pub(crate) fn open_files(
+    fn open_files(
+        disk: &dyn Disk,
+        segment: &Path,
+        manifest: &Manifest,
+        options: &ReadOptions,
+    ) -> Result<Self> {
+        let (path, check) = (segment.join(VECTORS), options.row_check);
+        let vectors = Vectors::open(disk, &path, options.access, options.verify, check)?;
+        Self::open_beside(vectors, disk, segment, manifest, options)
+    }
+
+    /// Opens the other files in `segment`, whose rows were opened, and holds each to the manifest.
+    pub(crate) fn open_beside(
+        (rows, vectors_frame): (Vectors, Frame),
         disk: &dyn Disk,
         segment: &Path,
         manifest: &Manifest,
@@ -109,9 +132,6 @@ impl<T> Segment<T> {
     ) -> Result<Self> {
         let [offsets, payloads, vectors] =
             [OFFSETS, PAYLOADS, VECTORS].map(|name| segment.join(name));
-        let (access, verify) = (options.access, options.verify);
-        let (rows, vectors_frame) =
-            Vectors::open(disk, &vectors, access, verify, options.row_check)?;
         let (store, [payload_frame, offset_frame]) =
             PayloadStore::open_pair(disk, &payloads, &offsets, options)?;
         let found = [
@@ -144,11 +164,40 @@ impl<T> Segment<T> {
             let what = format!("payloads of type {found}, MANIFEST says {expected}");
             return Err(Error::corrupt(&payloads, 0, what));
         }
+        let [codes, fine] =
+            DERIVED_FILES.map(|file| open_derived(disk, segment, file, manifest, options));
         Ok(Self {
             vectors: rows,
             payloads: store,
+            codes: codes?,
+            fine: fine?,
         })
     }
+}
+
+/// Opens a derived file, if the manifest names it, and holds it to that.
+fn open_derived(
+    disk: &dyn Disk,
+    segment: &Path,
+    (kind, name): (Kind, &str),
+    manifest: &Manifest,
+    options: &ReadOptions,
+) -> Result<Option<Derived>> {
+    let Some(entry) = manifest.entry(kind) else {
+        return Ok(None);
+    };
+    let path = segment.join(name);
+    let (derived, frame) = Derived::open(disk, &path, kind, options.access, options.verify)?;
+    check_entry(&path, &frame, entry, manifest)?;
+    let (dims, rows) = (u64::from(frame.header.detail), frame.header.count);
+    expect(
+        &path,
+        &[
+            (12, "dims", dims, u64::from(manifest.dims)),
+            (40, "rows", rows, manifest.rows),
+        ],
+    )?;
+    Ok(Some(derived))
 }
 
 /// Holds an opened file to what the manifest says of it.

@@ -13,11 +13,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::append::AppendFile;
+use crate::derived::DerivedWriter;
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::footer::file_bytes;
 use crate::header::Header;
-use crate::layout::{Kind, OFFSETS, PAYLOADS, VECTORS};
+use crate::layout::{CODES, FINE, Kind, OFFSETS, PAYLOADS, VECTORS};
 use crate::limits::{DIMS_MAX, ROWS_MAX};
 use crate::manifest::{FileEntry, Manifest};
 use crate::mapped::{GrowingMemory, as_bytes};
@@ -313,6 +314,20 @@ impl<T> SegmentWriter<T> {
     /// A database that was there before is untouched by all of them but `DurabilityUnknown`; what was
     /// pushed is lost.
     pub fn finish(self) -> Result<Segment<T>> {
+        self.finish_with(|_, _| Ok(()))
+    }
+
+    /// As [`Self::finish`], with files that `derive` computes from the rows: it is shown all of them and
+    /// told where to put what it makes of them. In a directory it is called when the rows have been written
+    /// and read back, and before anything is committed; what it writes is committed with them.
+    ///
+    /// # Errors
+    /// As [`Self::finish`]; what `derive` returns, and then nothing is committed. [`Error::Io`] also if
+    /// it returned `Ok` after the [`DerivedWriter`] had refused some of its bytes.
+    pub fn finish_with(
+        self,
+        derive: impl FnOnce(&Vectors, &mut DerivedWriter<'_>) -> Result<()>,
+    ) -> Result<Segment<T>> {
         let Self {
             rows,
             dims,
@@ -321,12 +336,18 @@ impl<T> SegmentWriter<T> {
         match rows {
             Rows::Memory(memory) => {
                 let vectors = Vectors::in_memory(memory, dims);
+                let payloads = payloads.finish()?;
+                let mut writer = DerivedWriter::in_memory();
+                derive(&vectors, &mut writer)?;
+                let [codes, fine] = writer.into_memory()?;
                 Ok(Segment {
                     vectors,
-                    payloads: payloads.finish()?,
+                    payloads,
+                    codes,
+                    fine,
                 })
             }
-            Rows::Directory(file, staging) => commit(file, payloads, *staging, dims),
+            Rows::Directory(file, staging) => commit(file, payloads, *staging, dims, derive),
         }
     }
 }
@@ -337,6 +358,7 @@ fn commit<T>(
     payloads: PayloadStoreBuilder<T>,
     staging: Staging,
     dims: usize,
+    derive: impl FnOnce(&Vectors, &mut DerivedWriter<'_>) -> Result<()>,
 ) -> Result<Segment<T>> {
     let (count, origin) = (payloads.len() as u64, staging.origin);
     let kind = payloads.kind().clone();
@@ -351,6 +373,17 @@ fn commit<T>(
     };
     let vectors_crc = rows.finish(header, "")?;
     let [payloads_crc, offsets_crc] = payloads.finish_staged()?;
+
+    // Read back before it gets a name: what is published has been seen to be whole. So has what others
+    // are derived from.
+    let (disk, staged) = (Arc::clone(staging.disk()), staging.staged_segment());
+    let options = ReadOptions::new().payload_type(PayloadType::Any);
+    let path = staged.join(VECTORS);
+    let vectors = Vectors::open(&*disk, &path, options.access, options.verify, None)?;
+    let mut writer = DerivedWriter::staged(&*disk, &staged);
+    derive(&vectors.0, &mut writer)?;
+    let derived = writer.finish(header)?;
+
     let entry = |body_bytes: u64, note: &str, crc: u32| FileEntry {
         file_bytes: file_bytes(body_bytes, note),
         crc,
@@ -365,17 +398,19 @@ fn commit<T>(
             entry(payload_bytes, &kind.type_name, payloads_crc),
             entry(row_bytes, "", vectors_crc),
         ],
-        derived: [None; 2],
+        derived,
         payloads: kind,
     };
-    // Read back before it gets a name: what is published has been seen to be whole.
-    let disk = Arc::clone(staging.disk());
-    let options = ReadOptions::new().payload_type(PayloadType::Any);
-    let mut segment = Segment::open_files(&*disk, &staging.staged_segment(), &manifest, &options)?;
+    let mut segment = Segment::open_beside(vectors, &*disk, &staged, &manifest, &options)?;
     let dir = staging.commit(&manifest)?;
     let [offsets, payloads, vectors] = [OFFSETS, PAYLOADS, VECTORS].map(|name| dir.join(name));
     segment.vectors.renamed(&vectors);
     segment.payloads.renamed(&payloads, &offsets);
+    for (derived, name) in [(&mut segment.codes, CODES), (&mut segment.fine, FINE)] {
+        if let Some(derived) = derived {
+            derived.renamed(&dir.join(name));
+        }
+    }
     Ok(segment)
 }
 

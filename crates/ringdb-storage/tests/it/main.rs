@@ -1,6 +1,7 @@
 //! The storage layer through its public face: payloads, segments, damage.
 
 mod damage;
+mod derived;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod payloads;
