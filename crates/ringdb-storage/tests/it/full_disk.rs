@@ -7,7 +7,7 @@ use std::process::Command;
 
 use ringdb_storage::{Error, PayloadCodec, Segment, SegmentWriter};
 
-use crate::support::{assert_holds, skip, write};
+use crate::support::{assert_holds, names, skip, write};
 
 /// A file system in memory of 3 MB, gone when this is dropped.
 struct SmallDisk(tempfile::TempDir);
@@ -44,6 +44,41 @@ impl Drop for SmallDisk {
             "cannot unmount {}",
             self.path().display()
         );
+    }
+}
+
+#[test]
+fn a_disk_that_derived_files_fill_is_left_as_it_was() {
+    let disk = match SmallDisk::mount() {
+        Ok(disk) => disk,
+        Err(reason) => {
+            return skip(
+                "a_disk_that_derived_files_fill_is_left_as_it_was",
+                "mount",
+                &reason,
+            );
+        }
+    };
+    let db = disk.path().join("db");
+    write(&db, false, 3).unwrap();
+    let codec = PayloadCodec::Bincode;
+    for is_codes in [true, false] {
+        let mut writer = SegmentWriter::<()>::in_directory(&db, true, 1, codec).unwrap();
+        writer.push(&[1.0], ()).unwrap();
+        let error = writer.finish_with(|_, writer| {
+            let part = [7; 100_000];
+            (0..80).try_for_each(|_| match is_codes {
+                true => writer.codes(&part),
+                false => writer.fine(&part),
+            })
+        });
+        let error = error.map(drop).unwrap_err();
+        let is_full = matches!(&error, Error::Io { op: "write", path, source }
+            if path.ends_with(if is_codes { "codes.bin" } else { "fine.bin" })
+                && source.kind() == std::io::ErrorKind::StorageFull);
+        assert!(is_full, "{error}");
+        assert_holds(&Segment::open(&db).unwrap(), 3);
+        assert_eq!(names(&db), ["LOCK", "MANIFEST", "segment-000001"]);
     }
 }
 
