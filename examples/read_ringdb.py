@@ -16,6 +16,8 @@ from pathlib import Path
 from zlib import crc32
 
 NAMES = {2: "vectors.bin", 3: "payloads.bin", 4: "offsets.bin"}
+# Their bytes are checked and passed over: all of them can be computed again from the rows.
+DERIVED = {5: "codes.bin", 6: "fine.bin"}
 CODECS = {1: "bincode", 2: "json-text", 3: "postcard", 4: "raw", 5: "pod"}
 BLOCK_BYTES = 65_536
 
@@ -78,17 +80,20 @@ def read(db):
     frames = {}
     for i, (kind, flags, checksum, file_bytes) in enumerate(struct.iter_unpack("<HHIQ", body[entries:])):
         entry = 64 + entries + 16 * i
-        require(kind in NAMES or flags & 1, entry, f"a file of kind {kind}, which is not known")
+        name = NAMES.get(kind) or DERIVED.get(kind)
+        require(name or flags & 1, entry, f"a file of kind {kind}, which is not known")
         require(kind not in frames, entry, f"two files of kind {kind}")
-        if kind in NAMES:
-            file = frames[kind] = Frame(Path(db, f"segment-{number:06}", NAMES[kind]), kind)
+        if name:
+            require(flags == (kind in DERIVED), entry + 2, f"flags {flags} of a file of kind {kind}")
+            file = frames[kind] = Frame(Path(db, f"segment-{number:06}", name), kind)
             same = (file.uuid, file.generation) == (manifest.uuid, manifest.generation)
             file.require(same, 16, "of another database or another commit than MANIFEST")
             file.require(len(file.file) == file_bytes, len(file.file), f"MANIFEST says {file_bytes} bytes")
             file.require(file.checksum == checksum, len(file.file) - 4, "MANIFEST has another checksum")
-    require(len(frames) == len(NAMES), 64 + entries, f"names files of kinds {sorted(frames)} only")
+    require(set(NAMES) <= set(frames), 64 + entries, f"names files of kinds {sorted(frames)} only")
 
     vectors, payloads, offsets = frames[2], frames[3], frames[4]
+    derived = [frames[kind] for kind in DERIVED if kind in frames]
     for file, byte, what, found, expected in [
         (vectors, 12, "dims", vectors.detail, dims),
         (vectors, 40, "rows", vectors.count, n_rows),
@@ -99,8 +104,10 @@ def read(db):
         (offsets, 12, "detail", offsets.detail, 0),
         (offsets, 40, "offsets", offsets.count, n_rows + 1),
         (offsets, 48, "bytes", len(offsets.body), 8 * (n_rows + 1)),
-        *((file, 56, "width", file.width, 0) for file in (manifest, vectors, offsets)),
-        *((file, 48, "note", file.note, b"") for file in (manifest, vectors, offsets)),
+        *((file, 12, "dims", file.detail, dims) for file in derived),
+        *((file, 40, "rows", file.count, n_rows) for file in derived),
+        *((file, 56, "width", file.width, 0) for file in (manifest, vectors, offsets, *derived)),
+        *((file, 48, "note", file.note, b"") for file in (manifest, vectors, offsets, *derived)),
     ]:
         file.require(found == expected, byte, f"{what} {found}, expected {expected}")
     rows = list(struct.iter_unpack(f"<{dims}f", vectors.body))

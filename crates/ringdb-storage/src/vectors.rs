@@ -238,7 +238,7 @@ mod tests {
     use super::*;
     use crate::layout::{VECTORS, segment_name};
     use crate::payload::PayloadCodec;
-    use crate::segment::SegmentWriter;
+    use crate::writer::SegmentWriter;
 
     #[test]
     fn rows_of_a_renamed_file_are_damaged_under_its_new_name() {

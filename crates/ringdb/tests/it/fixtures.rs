@@ -198,7 +198,17 @@ fn every_fixture_is_looked_at() {
 /// Changes the file at `place` in [`FILES`] and makes all checksums right again, up to those in
 /// MANIFEST. Returns its path.
 pub(crate) fn edit(db: &Path, place: usize, change: impl FnOnce(&mut [u8])) -> PathBuf {
-    let (path, manifest) = (db.join(FILES[place]), db.join(FILES[0]));
+    edit_named(db, FILES[place], FILES.len() - place, change)
+}
+
+/// As [`edit`], of a file whose entry in MANIFEST is so many entries before the end.
+pub(crate) fn edit_named(
+    db: &Path,
+    name: &str,
+    from_end: usize,
+    change: impl FnOnce(&mut [u8]),
+) -> PathBuf {
+    let (path, manifest) = (db.join(name), db.join(FILES[0]));
     let mut file = fs::read(&path).unwrap();
     change(&mut file);
     let checksum = sign(&mut file);
@@ -207,7 +217,7 @@ pub(crate) fn edit(db: &Path, place: usize, change: impl FnOnce(&mut [u8])) -> P
         let mut file = fs::read(&manifest).unwrap();
         // The entries stand in the order of the names, 16 bytes each, before one block's CRC and the
         // footer.
-        let entry = file.len() - 16 - 4 - 16 * (FILES.len() - place);
+        let entry = file.len() - 16 - 4 - 16 * from_end;
         file[entry + 4..entry + 8].copy_from_slice(&checksum);
         sign(&mut file);
         fs::write(&manifest, file).unwrap();

@@ -7,9 +7,10 @@ use std::process::Command;
 
 use proptest::prelude::RngExt;
 use proptest::test_runner::{RngAlgorithm, TestRng};
+use ringdb_storage::{PayloadCodec, SegmentWriter};
 
 use crate::contents::{FIXTURES, Fixture};
-use crate::fixtures::{FILES, copy, dir, edit, payload_bytes, write_version};
+use crate::fixtures::{FILES, copy, dir, edit, edit_named, payload_bytes, write_version};
 use crate::support::skip;
 
 /// The folder in which the reader lies.
@@ -204,6 +205,84 @@ fn the_reader_in_python_looks_behind_the_checksums_of_files() {
     check_edit(payloads, 64 + 32, 2, "96: checksum of payload 1");
     check_edit(payloads, 64 + 20, 1, "64: checksum of payload 0");
     check_edit(payloads, 64 + 31, 1, "64: checksum of payload 0");
+}
+
+/// Two rows, and files derived from them.
+fn write_derived(db: &Path) {
+    let mut writer = SegmentWriter::<()>::in_directory(db, false, 1, PayloadCodec::Raw).unwrap();
+    for x in [0.5, 1.5] {
+        writer.push_bytes(&[x], b"\x01\xff").unwrap();
+    }
+    let written = writer.finish_with(|_, writer| {
+        writer.codes(&[7; 70_000])?;
+        writer.fine(b"finer")
+    });
+    written.unwrap();
+}
+
+#[test]
+fn the_reader_in_python_checks_derived_files_and_passes_over_them() {
+    let test = "python::the_reader_in_python_checks_derived_files_and_passes_over_them";
+    if !has_python(test) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let rows = "0\t0.5\t01ff\n1\t1.5\t01ff\n";
+    let derived = ["segment-000001/codes.bin", "segment-000001/fine.bin"];
+    let new = |name: &str| {
+        let db = dir.path().join(name);
+        write_derived(&db);
+        assert_eq!(output(&mut read(&db)), rows);
+        db
+    };
+    let refused = |db: &Path, path: &Path, expected: &str| {
+        let output = read(db).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        let expected = format!("error: {} at byte {expected}", path.display());
+        assert_eq!(error.trim_end(), expected);
+    };
+    let flip = |path: &Path, at: usize| {
+        let mut bytes = fs::read(path).unwrap();
+        bytes[at] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    let db = new("damaged");
+    for (name, at, what) in [
+        (derived[0], 64, "64: checksum of block 0"),
+        (derived[0], 64 + 65_536, "65600: checksum of block 1"),
+        (derived[1], 68, "64: checksum of block 0"),
+        (derived[1], 20, "60: checksum of the header"),
+    ] {
+        let path = db.join(name);
+        flip(&path, at);
+        refused(&db, &path, what);
+        flip(&path, at);
+    }
+    for (i, name) in derived.into_iter().enumerate() {
+        let from_end = derived.len() - i;
+        for (field, what) in [
+            (12, "12: dims 9, expected 1"),
+            (40, "40: rows 9, expected 2"),
+        ] {
+            let db = new(&format!("{field} of {i}"));
+            let path = edit_named(&db, name, from_end, |file| file[field] = 9);
+            refused(&db, &path, what);
+        }
+        let db = new(&format!("{i} is missing"));
+        fs::remove_file(db.join(name)).unwrap();
+        refused(&db, &db.join(name), "0: no regular file");
+    }
+    // Behind an empty name of the type: the flags of the fourth file.
+    let db = new("flags");
+    let path = edit(&db, 0, |file| file[64 + 32 + 3 * 16 + 2] = 0);
+    refused(&db, &path, "146: flags 0 of a file of kind 5");
+
+    // One that MANIFEST does not name is nobody's.
+    let fixture = &FIXTURES[0];
+    let db = dir.path().join("unnamed");
+    copy(&crate::fixtures::dir(fixture), &db);
+    fs::write(db.join(derived[0]), "other").unwrap();
+    assert_eq!(output(&mut read(&db)).lines().count(), fixture.len as usize);
 }
 
 const SEED: [u8; 32] = *b"one bit of a database, seed no 1";
