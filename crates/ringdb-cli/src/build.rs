@@ -14,7 +14,7 @@ use crate::args;
 use crate::error::Error;
 use crate::lines::Lines;
 use crate::npy;
-use crate::text::grouped;
+use crate::text::counted;
 
 pub(crate) fn run(args: &args::Build, out: &mut impl Write) -> Result<(), Error> {
     let file = npy::open(&args.vectors)?;
@@ -32,10 +32,10 @@ pub(crate) fn run(args: &args::Build, out: &mut impl Write) -> Result<(), Error>
     build(options, args, &vectors, lines)?;
     writeln!(
         out,
-        "{}: {} vectors of {} dims, {}",
+        "{}: {} of {}, {}",
         args.db.display(),
-        grouped(vectors.len() as u64),
-        vectors.dims(),
+        counted(vectors.len() as u64, "vector"),
+        counted(vectors.dims() as u64, "dim"),
         match codec {
             PayloadCodec::JsonText => "each with a JSON payload",
             _ => "without payloads",

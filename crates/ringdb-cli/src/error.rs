@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use ringdb::RingDbError;
 
+use crate::text::counted;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("cannot write the output")]
@@ -53,7 +55,7 @@ pub(crate) enum Error {
     #[error("{} line {line} has more than {max} bytes", path.display())]
     LongLine { path: PathBuf, line: u64, max: u64 },
 
-    #[error("{} has {rows} rows, but {} has {lines} lines", vectors.display(), payloads.display())]
+    #[error("{} has {}, but {} has {}", vectors.display(), counted(*rows as u64, "row"), payloads.display(), counted(*lines, "line"))]
     Count {
         vectors: PathBuf,
         rows: usize,
@@ -61,7 +63,7 @@ pub(crate) enum Error {
         lines: u64,
     },
 
-    #[error("{} has {found} dims, but {} has {dims}", vectors.display(), db.display())]
+    #[error("{} has {}, but {} has {dims}", vectors.display(), counted(*found as u64, "dim"), db.display())]
     Dims {
         vectors: PathBuf,
         found: usize,

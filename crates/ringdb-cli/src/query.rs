@@ -12,7 +12,7 @@ use crate::args::{self, Sort};
 use crate::error::Error;
 use crate::lines::check_json;
 use crate::npy;
-use crate::text::{self, grouped, one_line};
+use crate::text::{self, counted, grouped, one_line};
 
 pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error> {
     let ring = args.ring();
@@ -162,10 +162,7 @@ impl<'a, W: Write> Report<'a, W> {
                 None => writeln!(self.out, "{start}")?,
             }
         }
-        let hits_in_all = match total {
-            1 => "1 hit".into(),
-            total => format!("{} hits", grouped(total as u64)),
-        };
+        let hits_in_all = counted(total as u64, "hit");
         let shown = grouped(hits.len() as u64);
         match hits.len() < total {
             true => writeln!(self.out, "{hits_in_all}, cut to {shown} by --limit")?,

@@ -7,6 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::count::counted;
+
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -100,7 +102,7 @@ pub enum Error {
     },
 
     /// A row does not have the store's number of coordinates.
-    #[error("a row of {got} coordinates for a store of {expected} dims")]
+    #[error("a row of {} for a store of {}", counted(*got as u64, "coordinate"), counted(*expected as u64, "dim"))]
     DimensionMismatch {
         /// The store's coordinates per row.
         expected: usize,

@@ -17,6 +17,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use crate::count::counted;
 use crate::error::{Error, Result};
 use crate::header::{Fields, HEADER_BYTES, Header, expect};
 use crate::layout::Kind;
@@ -85,8 +86,8 @@ impl Frame {
         footer.check_header(path, header_crc)?;
         if footer.note_bytes as usize != parts.note.len() {
             let what = format!(
-                "a note of {} bytes where there are {}",
-                footer.note_bytes,
+                "a note of {} where there are {}",
+                counted(u64::from(footer.note_bytes), "byte"),
                 parts.note.len()
             );
             return Err(Error::corrupt(path, parts.note.end as u64, what));
@@ -152,7 +153,8 @@ impl Parts {
         let note = least.and_then(|least| (found as u64).checked_sub(least));
         if note.is_none_or(|note| note > TYPE_NAME_BYTES_MAX as u64) {
             let what = format!(
-                "{found} bytes, a body of {} takes {} to {TYPE_NAME_BYTES_MAX} more",
+                "{}, a body of {} takes {} to {TYPE_NAME_BYTES_MAX} more",
+                counted(found as u64, "byte"),
                 header.body_bytes,
                 least.map_or("too many".to_string(), |least| least.to_string()),
             );
@@ -239,8 +241,8 @@ pub(crate) fn check_block(path: &Path, body: &[u8], table: &[u8], index: usize) 
     let (stored, computed) = (u32::from_le_bytes(*entry), crc32fast::hash(block));
     if stored != computed {
         let what = format!(
-            "checksum {stored:08x} stored, {computed:08x} computed over a block of {} bytes",
-            block.len()
+            "checksum {stored:08x} stored, {computed:08x} computed over a block of {}",
+            counted(block.len() as u64, "byte")
         );
         return Err(Error::corrupt(path, at, what));
     }

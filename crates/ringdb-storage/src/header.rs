@@ -19,6 +19,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use crate::count::counted;
 use crate::error::{Error, Result};
 use crate::layout::Kind;
 
@@ -73,8 +74,8 @@ impl Header {
         Self::check_magic(path, file)?;
         let Some(bytes) = file.first_chunk::<HEADER_BYTES>() else {
             let what = format!(
-                "{} bytes are too few for a header of {HEADER_BYTES}",
-                file.len()
+                "{} are too few for a header of {HEADER_BYTES}",
+                counted(file.len() as u64, "byte")
             );
             return Err(Error::corrupt(path, file.len() as u64, what));
         };
@@ -163,7 +164,7 @@ impl<'a> Fields<'a> {
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let Some((field, rest)) = self.rest.split_first_chunk::<N>() else {
-            let what = format!("a field of {N} bytes is cut off");
+            let what = format!("a field of {} is cut off", counted(N as u64, "byte"));
             return Err(Error::corrupt(self.path, self.offset, what));
         };
         self.rest = rest;
@@ -191,7 +192,7 @@ impl<'a> Fields<'a> {
     /// The next `len` bytes.
     pub(crate) fn bytes(&mut self, len: usize) -> Result<&'a [u8]> {
         let Some((field, rest)) = self.rest.split_at_checked(len) else {
-            let what = format!("a field of {len} bytes is cut off");
+            let what = format!("a field of {} is cut off", counted(len as u64, "byte"));
             return Err(Error::corrupt(self.path, self.offset, what));
         };
         self.rest = rest;

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use crate::body::{Body, Verify};
 use crate::contents::MappedFile;
+use crate::count::counted;
 use crate::disk::{Disk, FileKind};
 use crate::error::{Error, Result};
 use crate::header::Fields;
@@ -66,8 +67,8 @@ pub(crate) fn open<T>(
     let (dims, rows) = (fields.u64()?, fields.u64()?);
     if fields.left() != 0 {
         let what = format!(
-            "{} bytes too many: it holds dims and rows, 16 bytes",
-            fields.left()
+            "{} too many: it holds dims and rows, 16 bytes",
+            counted(fields.left() as u64, "byte")
         );
         return Err(Error::corrupt(meta.path(), 16, what));
     }
@@ -76,8 +77,9 @@ pub(crate) fn open<T>(
     let norms = file(NORMS)?;
     if norms.bytes().len() as u64 != 4 * rows {
         let what = format!(
-            "{} bytes, {rows} rows take {}",
-            norms.bytes().len(),
+            "{} for {}, not {}",
+            counted(norms.bytes().len() as u64, "byte"),
+            counted(rows, "row"),
             4 * rows
         );
         return Err(Error::corrupt(norms.path(), 0, what));
@@ -92,7 +94,11 @@ pub(crate) fn open<T>(
     };
     let offsets = Offsets::over(table, payload_bytes, verify)?;
     if offsets.len() as u64 != rows {
-        let what = format!("offsets of {} payloads for {rows} rows", offsets.len());
+        let what = format!(
+            "offsets of {} for {}",
+            counted(offsets.len() as u64, "payload"),
+            counted(rows, "row")
+        );
         return Err(Error::corrupt(&dir.join(OFFSETS), 0, what));
     }
     let kind = PayloadKind {

@@ -67,6 +67,7 @@ compile_error!(
     "ringdb maps little-endian files as they are and does not support big-endian targets"
 );
 
+mod count;
 mod error;
 mod layout;
 pub mod limits;
@@ -105,6 +106,9 @@ mod salvage;
 pub use body::Verify;
 pub use bytemuck::Pod;
 pub use contents::{Access, MappedFile};
+// For the facade, which names numbers of things as this crate does.
+#[doc(hidden)]
+pub use count::counted;
 pub use derived::{Derived, DerivedWriter};
 pub use error::{Error, Result};
 pub use options::{PayloadType, ReadOptions};

@@ -18,6 +18,7 @@
 use std::path::Path;
 
 use crate::contents::read_start;
+use crate::count::counted;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::footer::{Frame, seal};
@@ -128,7 +129,7 @@ impl Manifest {
         let (segment, files, rows) = (fields.u32()?, fields.u32()?, fields.u64()?);
         let (files, derived) = read_files(path, &mut fields, files)?;
         if fields.left() != 0 {
-            let what = format!("{} bytes too many", fields.left());
+            let what = format!("{} too many", counted(fields.left() as u64, "byte"));
             return Err(Error::corrupt(path, fields.offset(), what));
         }
         Ok(Self {
@@ -405,7 +406,7 @@ mod tests {
             body.truncate(body.len() - 16);
         });
         assert!(text(missing).contains("it does not name vectors.bin"));
-        assert!(text(changed(1, |body| body.push(0))).contains("1 bytes too many"));
+        assert!(text(changed(1, |body| body.push(0))).contains("1 byte too many"));
         let flags = changed(1, |body| body[files + 14] = 2);
         assert!(text(flags).contains("flags 0x2 of a file of kind 4"));
     }

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use crate::contents::expect_dir;
+use crate::count::counted;
 use crate::derived::Derived;
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
@@ -232,8 +233,11 @@ pub(crate) fn check_sum(path: &Path, found: FileEntry, named: FileEntry) -> Resu
         return Ok(());
     }
     let what = format!(
-        "{} bytes with checksum {:08x}, MANIFEST says {} with {:08x}",
-        found.file_bytes, found.crc, named.file_bytes, named.crc
+        "{} with checksum {:08x}, MANIFEST says {} with {:08x}",
+        counted(found.file_bytes, "byte"),
+        found.crc,
+        named.file_bytes,
+        named.crc
     );
     Err(Error::corrupt(path, 0, what))
 }

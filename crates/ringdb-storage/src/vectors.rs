@@ -11,6 +11,7 @@ use std::path::Path;
 
 use crate::body::{Body, Verify};
 use crate::contents::{Access, MappedFile};
+use crate::count::counted;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::footer::Frame;
@@ -70,7 +71,12 @@ impl Shape {
         if bytes as u64 == expected {
             return Ok(());
         }
-        let what = format!("{bytes} bytes of rows, {len} rows of {dims} dims take {expected}");
+        let what = format!(
+            "{} for {} of {}, not {expected}",
+            counted(bytes as u64, "byte"),
+            counted(len as u64, "row"),
+            counted(dims as u64, "dim"),
+        );
         Err(Error::corrupt(path, at, what))
     }
 }

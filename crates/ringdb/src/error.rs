@@ -8,6 +8,8 @@ use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use ringdb_storage::counted;
+
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, RingDbError>;
 
@@ -65,7 +67,7 @@ pub enum RingDbError {
     },
 
     /// An id at or past the number of vectors.
-    #[error("id {id} is out of range: there are {len} vectors")]
+    #[error("id {id} is out of range: the database has {}", counted(*len as u64, "vector"))]
     IdOutOfRange {
         /// The id asked for.
         id: u32,
@@ -137,7 +139,7 @@ pub enum RingDbError {
     },
 
     /// Another number of payloads than of vectors.
-    #[error("{payloads} payloads for {vectors} vectors")]
+    #[error("{} for {}", counted(*payloads as u64, "payload"), counted(*vectors as u64, "vector"))]
     CountMismatch {
         /// The number of vectors.
         vectors: usize,

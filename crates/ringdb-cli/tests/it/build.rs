@@ -32,6 +32,19 @@ fn f32_with_payloads_is_built_and_told_about() {
 }
 
 #[test]
+fn one_of_a_thing_is_no_plural() {
+    let place = Place::new();
+    place.npy("one.npy", &[1, 1], &[0.5_f32]);
+    let out = place.run("build @db --vectors @one.npy").done();
+    let db = place.shown("db");
+    assert_eq!(out, format!("{db}: 1 vector of 1 dim, without payloads\n"));
+    assert_eq!(
+        place.run("query @db --id 1 --within 0").failed(),
+        format!("cannot query {db}: id 1 is out of range: the database has 1 vector")
+    );
+}
+
+#[test]
 fn f16_is_widened_exactly_and_needs_no_payloads() {
     let place = Place::new();
     let numbers = [0.1, 65504.0, -6e-8, 1.0].map(f16::from_f32);

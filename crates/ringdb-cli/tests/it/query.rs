@@ -235,10 +235,10 @@ fn check_failed(args: &str, expected: &str) {
 
 #[test]
 fn what_does_not_fit_the_database() {
-    check_failed("--id 5", "id 5 is out of range: there are 5 vectors");
+    check_failed("--id 5", "id 5 is out of range: the database has 5 vectors");
     check_failed(
         "--id 4294967295",
-        "id 4294967295 is out of range: there are 5 vectors",
+        "id 4294967295 is out of range: the database has 5 vectors",
     );
     check_failed("--vector [1,2,3]", "dimension mismatch: expected 2, got 3");
     check_failed("--vector []", "dimension mismatch: expected 2, got 0");

@@ -265,6 +265,7 @@ fn lines_that_are_no_payloads() {
 fn too_few_lines_and_too_many() {
     check_lines("1\n2\n", "v.npy has 3 rows, but p.jsonl has 2 lines");
     check_lines("", "v.npy has 3 rows, but p.jsonl has 0 lines");
+    check_lines("1\n", "v.npy has 3 rows, but p.jsonl has 1 line");
     check_lines(
         "1\n2\n3\n4\n5\n",
         "v.npy has 3 rows, but p.jsonl has 5 lines",

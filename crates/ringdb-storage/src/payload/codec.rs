@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use super::budget::{Budget, Budgeted};
+use crate::count::counted;
 use crate::error::Error;
 use crate::limits::PAYLOAD_BYTES_MAX;
 
@@ -133,7 +134,7 @@ impl PayloadCodec {
                     .map_err(|error| error.to_string())?;
                 match deserializer.finalize() {
                     Ok([]) => Ok(value),
-                    Ok(rest) => Err(format!("{} bytes are left over", rest.len())),
+                    Ok(rest) => Err(format!("{} left over", counted(rest.len() as u64, "byte"))),
                     Err(error) => Err(error.to_string()),
                 }
             }
@@ -220,7 +221,7 @@ mod tests {
         assert_eq!(postcard.decode::<u32>(&[1]), Ok(1));
         assert_eq!(
             postcard.decode::<u32>(&[1, 0]).unwrap_err(),
-            "1 bytes are left over"
+            "1 byte left over"
         );
         assert!(postcard.decode::<u32>(&[0x80]).is_err());
     }

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use super::codec::PayloadCodec;
+use crate::count::counted;
 use crate::error::{Error, Result};
 use crate::header::Header;
 use crate::limits::TYPE_NAME_BYTES_MAX;
@@ -43,7 +44,10 @@ impl PayloadKind {
             return Err(Error::corrupt(path, 12, what));
         };
         if header.width != 0 && codec != PayloadCodec::Pod {
-            let what = format!("payloads of {} bytes each in {codec}", header.width);
+            let what = format!(
+                "payloads of {} each in {codec}",
+                counted(u64::from(header.width), "byte")
+            );
             return Err(Error::corrupt(path, 56, what));
         }
         Ok(Self {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::body::{Body, Verify};
 use crate::contents::Access;
+use crate::count::counted;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::footer::Frame;
@@ -44,8 +45,8 @@ impl Offsets {
     pub(crate) fn over(body: Body, record_bytes: u64, verify: Verify) -> Result<Self> {
         let Some(table) = as_u64s(body.bytes()) else {
             let what = format!(
-                "{} bytes are not a whole number of offsets",
-                body.bytes().len()
+                "{}, not a whole number of offsets",
+                counted(body.bytes().len() as u64, "byte")
             );
             return Err(body.corrupt(0, what));
         };
@@ -67,7 +68,8 @@ impl Offsets {
         if table.last() != Some(&record_bytes) {
             let last_offset = table.last().unwrap_or(&0);
             let what = format!(
-                "the last offset is {last_offset}, there are {record_bytes} bytes of payloads"
+                "the last offset is {last_offset}, of payloads there are {}",
+                counted(record_bytes, "byte")
             );
             return Err(body.corrupt(8 * last, what));
         }
@@ -153,7 +155,7 @@ mod tests {
             (
                 &[0, 7],
                 6,
-                "byte 8: the last offset is 7, there are 6 bytes",
+                "byte 8: the last offset is 7, of payloads there are 6 bytes",
             ),
         ] {
             let error = Offsets::over(table(offsets), record_bytes, Verify::Open).unwrap_err();

@@ -17,6 +17,7 @@ use crc32fast::Hasher;
 
 use super::codec::PayloadCodec;
 use super::kind::PayloadKind;
+use crate::count::counted;
 use crate::header::Origin;
 use crate::limits::POD_ALIGN;
 
@@ -83,8 +84,8 @@ impl Records {
         let fits =
             |covered: &[u8]| width.is_none_or(|width| covered.len() == width + padding(width));
         let Some((covered, stored)) = covered.filter(|(covered, _)| fits(covered)) else {
-            let bytes = record.len();
-            return Err(format!("a record of {bytes} bytes for payload {id}"));
+            let bytes = counted(record.len() as u64, "byte");
+            return Err(format!("a record of {bytes} for payload {id}"));
         };
         // The zeros are in the record, and are checked as they stand there.
         let (stored, computed) = (u32::from_le_bytes(*stored), checksum(seed, id, covered, 0));

@@ -15,6 +15,7 @@ use super::kind::PayloadKind;
 use super::offsets::Offsets;
 use super::record::Records;
 use crate::body::{Body, Verify};
+use crate::count::counted;
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::footer::Frame;
@@ -227,7 +228,7 @@ impl<T: Pod> PayloadStore<T> {
         bytemuck::try_from_bytes(bytes).map_err(|error| Error::Decode {
             id,
             type_name: std::any::type_name::<T>(),
-            what: format!("{error}: it has {} bytes", bytes.len()),
+            what: format!("{error}: it has {}", counted(bytes.len() as u64, "byte")),
         })
     }
 }

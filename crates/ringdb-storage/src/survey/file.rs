@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use super::Damage;
 use crate::body::{STEP_BYTES, in_parallel};
 use crate::contents::{Access, MappedFile};
+use crate::count::counted;
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::footer::{self, BLOCK_BYTES, FOOTER_BYTES, Footer, Parts, check_block, file_bytes};
@@ -217,7 +218,11 @@ impl FileSurvey {
         match (named, header) {
             (Some(Named { entry, .. }), _) => {
                 if found as u64 != entry.file_bytes {
-                    let what = format!("{found} bytes, MANIFEST says {}", entry.file_bytes);
+                    let what = format!(
+                        "{}, MANIFEST says {}",
+                        counted(found as u64, "byte"),
+                        entry.file_bytes
+                    );
                     let at = entry.file_bytes.min(found as u64);
                     self.damage.push(Damage::new(&self.path, at, what));
                 }
@@ -316,7 +321,10 @@ impl FileSurvey {
         self.damage
             .extend(wrong.into_iter().map(|(_, damage)| damage));
         if compared < blocks {
-            let what = format!("{} blocks without a checksum", blocks - compared);
+            let what = format!(
+                "{} without a checksum",
+                counted((blocks - compared) as u64, "block")
+            );
             let at = (HEADER_BYTES + compared * BLOCK_BYTES) as u64;
             self.damage.push(Damage::new(&path, at, what));
         }

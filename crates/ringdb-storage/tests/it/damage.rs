@@ -148,12 +148,8 @@ fn rows_that_do_not_fit_their_counts_are_refused_even_with_good_checksums() {
             "byte 12: 0 dims: 1 to 65536 are possible",
         ),
         (dims.clone(), 65_537, "byte 12: 65537 dims"),
-        (dims, 4, "24 bytes of rows, 2 rows of 4 dims take 32"),
-        (
-            rows.clone(),
-            3,
-            "24 bytes of rows, 3 rows of 3 dims take 36",
-        ),
+        (dims, 4, "24 bytes for 2 rows of 4 dims, not 32"),
+        (rows.clone(), 3, "24 bytes for 3 rows of 3 dims, not 36"),
         (
             rows,
             u64::MAX,

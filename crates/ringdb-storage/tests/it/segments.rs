@@ -103,11 +103,15 @@ fn a_call_for_another_codec_is_told_which_calls_there_are() {
 fn a_push_that_fails_leaves_rows_and_payloads_equal() {
     let mut writer = SegmentWriter::in_memory(2, PayloadCodec::Bincode).unwrap();
     writer.push(&[1.0, 2.0], 1_u8).unwrap();
-    for row in [&[][..], &[1.0], &[1.0, 2.0, 3.0]] {
+    for (row, found) in [
+        (&[][..], "0 coordinates"),
+        (&[1.0], "1 coordinate"),
+        (&[1.0, 2.0, 3.0], "3 coordinates"),
+    ] {
         let error = writer.push(row, 9).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!("a row of {} coordinates for a store of 2 dims", row.len())
+            format!("a row of {found} for a store of 2 dims")
         );
     }
     writer.push(&[3.0, 4.0], 2).unwrap();

@@ -242,7 +242,10 @@ fn damage_of_manifest_is_one_finding() {
 fn cuts_are_named_with_what_they_leave_unproven() {
     for name in &FILES[1..] {
         let parts = Ruins::new().parts(name);
-        let unproven = |blocks: usize| format!("{blocks} blocks without a checksum");
+        let unproven = |blocks: usize| match blocks {
+            1 => "1 block without a checksum".to_string(),
+            blocks => format!("{blocks} blocks without a checksum"),
+        };
         // Behind the body: MANIFEST proves all of it.
         for len in [
             parts.table.start,

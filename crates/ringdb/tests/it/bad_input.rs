@@ -178,7 +178,7 @@ fn bounds_of_no_ring() {
 fn ids_out_of_range() {
     let db = small();
     for id in [2, u32::MAX] {
-        let expected = format!("id {id} is out of range: there are 2 vectors");
+        let expected = format!("id {id} is out of range: the database has 2 vectors");
         check(db.fetch_payload(id), &expected);
         check(db.fetch_payloads(&[0, id]), &expected);
         check(db.payload_bytes(id), &expected);

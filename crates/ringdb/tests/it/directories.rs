@@ -239,7 +239,7 @@ fn damaged_directories_of_ring_db_are_refused() {
         (
             8,
             4,
-            "vectors.bin at byte 0: 24 bytes of rows, 4 rows of 2 dims take 32",
+            "vectors.bin at byte 0: 24 bytes for 4 rows of 2 dims, not 32",
         ),
     ] {
         let path = dir.path().join("meta.bin");

@@ -322,9 +322,9 @@ fn many_vectors_are_added_all_or_none() {
         assert_eq!(error.to_string(), expected);
         assert_eq!(db.len(), 2);
     };
-    refused(&[0.0; 4], &["c"], "1 payloads for 2 vectors");
-    refused(&[0.0; 2], &["c", "d", "e"], "2 payloads for 1 vectors");
-    refused(&[], &["c"], "1 payloads for 0 vectors");
+    refused(&[0.0; 4], &["c"], "1 payload for 2 vectors");
+    refused(&[0.0; 2], &["c", "d", "e"], "2 payloads for 1 vector");
+    refused(&[], &["c"], "1 payload for 0 vectors");
     refused(&[0.0; 3], &["c"], "dimension mismatch: expected 2, got 1");
     refused(
         &[0.0, 0.0, 0.0, f32::NAN],
