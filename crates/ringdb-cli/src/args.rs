@@ -74,8 +74,8 @@ pub(crate) struct Salvage {
     pub(crate) db: PathBuf,
     /// The directory that becomes the new database; made if needed
     pub(crate) out: PathBuf,
-    /// Keeps vectors whose payload alone is lost, with a payload of no bytes, or of zeros if all have the
-    /// same length
+    /// Keeps vectors whose payload alone is lost: with null in place of JSON, with zeros where all payloads
+    /// have the same length, else with a payload of no bytes
     #[arg(long)]
     pub(crate) keep_vectors: bool,
 }

@@ -90,8 +90,8 @@ pub struct Salvaged {
 ///
 /// A row is left out if no checksum proves its vector whole, if `row_check` does not let one of its
 /// coordinates pass, or if its payload does not fit the checksum of its own. With `keep_vectors`, one
-/// whose payload alone is lost is kept with a payload of no bytes or, with [`PayloadCodec::Pod`], of
-/// zeros. MANIFEST, headers, footers and tables may be damaged as far as the rest tells what was in them,
+/// whose payload alone is lost is kept with a payload of no bytes, which most types do not decode from;
+/// of zeros with [`PayloadCodec::Pod`], and of `null` with [`PayloadCodec::JsonText`]. MANIFEST, headers, footers and tables may be damaged as far as the rest tells what was in them,
 /// as [`verify`](crate::verify()) does it. If nothing tells how payloads were stored, none can be kept;
 /// with `keep_vectors` the vectors then come with [`PayloadCodec::Raw`].
 ///
@@ -126,8 +126,7 @@ pub fn salvage<E: From<Error>>(
     }
     let writer = SegmentWriter::<()>::in_directory(to, false, ruin.dims, ruin.kind.codec)?;
     let mut writer = writer.of_kind(ruin.kind.clone());
-    // For a payload that was lost.
-    let no_payload = vec![0; ruin.kind.width as usize];
+    let placeholder = ruin.kind.placeholder();
 
     let mut salvaged = Salvaged::default();
     for old_id in (0..).take(ruin.rows as usize) {
@@ -137,7 +136,7 @@ pub fn salvage<E: From<Error>>(
             (Err(loss), _) => (None, Some(loss)),
             (Ok(row), Ok(payload)) => (Some((row, payload)), None),
             (Ok(row), Err(loss)) if keep_vectors => {
-                (Some((row, no_payload.as_slice())), Some(loss))
+                (Some((row, placeholder.as_slice())), Some(loss))
             }
             (Ok(_), Err(loss)) => (None, Some(loss)),
         };

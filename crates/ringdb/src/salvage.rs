@@ -52,8 +52,9 @@ pub fn verify(dir: &Path) -> Result<Report> {
 ///
 /// A vector is left out if no checksum proves it whole, if it has a coordinate that is not finite, or if
 /// its payload is damaged. With `keep_vectors`, one whose payload alone is lost is kept with a payload of
-/// no bytes, which most types do not decode from, or with
-/// [`PayloadCodec::Pod`](crate::PayloadCodec::Pod) of zeros.
+/// no bytes, which most types do not decode from; of zeros with
+/// [`PayloadCodec::Pod`](crate::PayloadCodec::Pod), and of `null` with
+/// [`PayloadCodec::JsonText`](crate::PayloadCodec::JsonText).
 ///
 /// `each` is told what becomes of every vector, in order of the old ids and before the new database comes
 /// into being; an error that it returns ends the salvage. After any error there is no new database, but

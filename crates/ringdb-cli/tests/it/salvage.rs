@@ -93,6 +93,10 @@ fn what_is_lost_is_listed_with_a_reason() {
     let expected = "old id,new id,reason\n\
          0,0,payload damaged\n1,1,\n2,2,\n3,3,payload damaged\n4,4,\n";
     assert_eq!(list(&place, "kept"), expected);
+    // What stands for a lost payload is JSON like the others.
+    let hits = place.run("query @kept --id 0 --range .. --json").done();
+    let first = "{\"id\":0,\"distance\":0.0,\"payload\":null}";
+    assert_eq!(hits.lines().next(), Some(first));
     assert_eq!(contents(&place.path("db")), before);
 }
 

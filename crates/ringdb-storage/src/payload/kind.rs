@@ -57,6 +57,15 @@ impl PayloadKind {
         })
     }
 
+    /// What stands for a payload that is lost: as little as a reader of such payloads takes.
+    pub(crate) fn placeholder(&self) -> Vec<u8> {
+        match self.codec {
+            PayloadCodec::Pod => vec![0; self.width as usize],
+            PayloadCodec::JsonText => b"null".to_vec(),
+            PayloadCodec::Bincode | PayloadCodec::Postcard | PayloadCodec::Raw => Vec::new(),
+        }
+    }
+
     /// Another name for their type.
     pub(crate) fn named(self, type_name: String) -> Result<Self> {
         if type_name.len() > TYPE_NAME_BYTES_MAX {
