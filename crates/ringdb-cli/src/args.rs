@@ -62,10 +62,11 @@ const SALVAGE_HELP: &str = "\
 The file salvaged.csv in OUT tells of each vector of the old database, in order:
   old id,new id,reason
 Without a new id it was left out for this reason; with both, it was kept without its payload.
+If not one vector can be kept, nothing is made and the message says why.
 
 Exit codes:
-  0  done, whatever was lost, and when the reader of the output went away
-  1  failed, with a message on standard error; OUT is as it was
+  0  done, unless all was lost, and when the reader of the output went away
+  1  failed, or nothing could be kept, with a message on standard error; OUT is as it was
   2  wrong usage";
 
 #[derive(Debug, clap::Args)]

@@ -96,6 +96,15 @@ pub(crate) enum Error {
     #[error("cannot salvage {}", path.display())]
     Salvage { path: PathBuf, source: RingDbError },
 
+    #[error("cannot salvage {}: none of {} can be kept: {why}{hint}", path.display(), counted(*vectors, "vector"))]
+    NothingToSalvage {
+        path: PathBuf,
+        vectors: u64,
+        why: String,
+        /// How to keep some all the same, if there is a way.
+        hint: String,
+    },
+
     /// Not every program that writes JSON payloads checks them as this one does.
     #[error("the payload of {id} in {} is not JSON: {what}", path.display())]
     StoredPayload {

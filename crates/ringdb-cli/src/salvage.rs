@@ -18,12 +18,7 @@ use crate::text::{counted, grouped, one_line};
 const LIST: &str = "salvaged.csv";
 
 pub(crate) fn run(args: &args::Salvage, out: &mut impl Write) -> Result<(), Error> {
-    let failed = |error| {
-        Error::library(error, |source| Error::Salvage {
-            path: args.db.clone(),
-            source,
-        })
-    };
+    let failed = |error| Error::library(error, |source| refused(&args.db, source));
     let mut list = List::within(&args.out).map_err(failed)?;
     let bar = ProgressBar::new(0);
     let salvaged = ringdb::salvage(&args.db, &args.out, args.keep_vectors, |row| {
@@ -44,7 +39,7 @@ pub(crate) fn run(args: &args::Salvage, out: &mut impl Write) -> Result<(), Erro
     list.keep().map_err(failed)?;
     let without = match salvaged.without_payload {
         0 => String::new(),
-        number => format!(", {} of them without their payload", grouped(number)),
+        number => format!(", {} of them without a payload", grouped(number)),
     };
     let text = format!(
         "{}: {} kept{without}, {} lost; {LIST} in it lists them",
@@ -54,6 +49,31 @@ pub(crate) fn run(args: &args::Salvage, out: &mut impl Write) -> Result<(), Erro
     );
     writeln!(out, "{}", one_line(text.as_bytes(), None))?;
     Ok(())
+}
+
+/// Why nothing was salvaged of `db`.
+fn refused(db: &Path, error: RingDbError) -> Error {
+    let path = db.to_path_buf();
+    match error {
+        RingDbError::NothingToSalvage {
+            vectors,
+            why,
+            without_payload,
+            ..
+        } => Error::NothingToSalvage {
+            path,
+            vectors,
+            why,
+            hint: match without_payload {
+                0 => String::new(),
+                number => format!(
+                    "; --keep-vectors keeps {} of them, without payloads",
+                    grouped(number)
+                ),
+            },
+        },
+        source => Error::Salvage { path, source },
+    }
 }
 
 /// The list in the directory of the new database. Dropped before it is kept, it is taken away, and so are

@@ -144,6 +144,20 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// Not one row of a damaged database can be kept, though it had some.
+    #[error("none of {} of {} can be kept: {why}; whole but for the payload: {}", counted(*rows, "row"), path.display(), counted(*without_payload, "vector"))]
+    NothingToSalvage {
+        /// The damaged database.
+        path: PathBuf,
+        /// How many rows it had.
+        rows: u64,
+        /// Why they cannot be kept, and how many for each reason.
+        why: String,
+        /// How many of them have lost their payload alone. Those are kept if the vectors are asked for
+        /// without payloads.
+        without_payload: u64,
+    },
+
     /// Another writer holds the directory's LOCK.
     #[error("{} is locked by another writer{}", path.display(), pid.map(|p| format!(" (process {p})")).unwrap_or_default())]
     Locked {

@@ -56,18 +56,39 @@ pub enum Loss {
     PayloadDamaged,
     /// The file of the payloads or that of the offsets is missing, or ends too early.
     PayloadMissing,
+    /// Nothing whole tells how the payloads are stored.
+    PayloadUnknown,
+}
+
+impl Loss {
+    /// The reason without what is special to one row.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::VectorDamaged => "vector damaged",
+            Self::VectorUnproven => "vector without a checksum",
+            Self::VectorForeign => "vector of another database",
+            Self::VectorMissing => "vector missing",
+            Self::Coordinate { .. } => "coordinate that none may have",
+            Self::PayloadDamaged => "payload damaged",
+            Self::PayloadMissing => "payload missing",
+            Self::PayloadUnknown => "payload of no known codec",
+        }
+    }
+
+    /// Whether the vector is whole.
+    fn is_of_payload(&self) -> bool {
+        matches!(
+            self,
+            Self::PayloadDamaged | Self::PayloadMissing | Self::PayloadUnknown
+        )
+    }
 }
 
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::VectorDamaged => f.write_str("vector damaged"),
-            Self::VectorUnproven => f.write_str("vector without a checksum"),
-            Self::VectorForeign => f.write_str("vector of another database"),
-            Self::VectorMissing => f.write_str("vector missing"),
             Self::Coordinate { index, what } => write!(f, "coordinate {index} {what}"),
-            Self::PayloadDamaged => f.write_str("payload damaged"),
-            Self::PayloadMissing => f.write_str("payload missing"),
+            loss => f.write_str(loss.reason()),
         }
     }
 }
@@ -93,7 +114,8 @@ pub struct Salvaged {
 /// whose payload alone is lost is kept with a payload of no bytes, which most types do not decode from;
 /// of zeros with [`PayloadCodec::Pod`], and of `null` with [`PayloadCodec::JsonText`]. MANIFEST, headers, footers and tables may be damaged as far as the rest tells what was in them,
 /// as [`verify`](crate::verify()) does it. If nothing tells how payloads were stored, none can be kept;
-/// with `keep_vectors` the vectors then come with [`PayloadCodec::Raw`].
+/// with `keep_vectors` the vectors then come with [`PayloadCodec::Raw`]. Where rows were and none can be
+/// kept, there is no new database.
 ///
 /// `each` is told what becomes of every row, in order of the old ids and before the new database comes
 /// into being; an error that it returns ends the salvage. `to` is made and committed as by
@@ -105,8 +127,10 @@ pub struct Salvaged {
 /// system's if a file that is there cannot be read, `Unsupported` for a directory of ring-db,
 /// which has no checksums), [`Error::NotADatabase`] if `from` has neither a MANIFEST nor a segment,
 /// [`Error::UnsupportedVersion`], [`Error::Corrupt`] if nothing tells which segment it is, how many
-/// coordinates or rows there are, or how payloads were stored; [`Error::AlreadyExists`] if `to` holds a
-/// database or what is left of one; those of [`SegmentWriter::finish`]; what `each` returns.
+/// coordinates or rows there are or, if there are no rows, how payloads were stored;
+/// [`Error::AlreadyExists`] if `to` holds a
+/// database or what is left of one; [`Error::NothingToSalvage`] if there were rows and none can be kept;
+/// those of [`SegmentWriter::finish`]; what `each` returns.
 pub fn salvage<E: From<Error>>(
     from: &Path,
     to: &Path,
@@ -128,7 +152,7 @@ pub fn salvage<E: From<Error>>(
     let mut writer = writer.of_kind(ruin.kind.clone());
     let placeholder = ruin.kind.placeholder();
 
-    let mut salvaged = Salvaged::default();
+    let (mut salvaged, mut losses) = (Salvaged::default(), Losses::default());
     for old_id in (0..).take(ruin.rows as usize) {
         let row = ruin.row(old_id, row_check);
         let payload = ruin.payload(old_id);
@@ -140,6 +164,7 @@ pub fn salvage<E: From<Error>>(
             }
             (Ok(_), Err(loss)) => (None, Some(loss)),
         };
+        losses.add(loss.as_ref());
         let new_id = kept.map(|_| writer.len() as u32);
         match kept {
             Some((row, payload)) => {
@@ -156,8 +181,41 @@ pub fn salvage<E: From<Error>>(
             rows: ruin.rows,
         })?;
     }
+    if ruin.rows > 0 && salvaged.kept == 0 {
+        return Err(losses.error(from, ruin.rows).into());
+    }
     writer.finish()?;
     Ok(salvaged)
+}
+
+/// How many rows were lost for which reason, in order of the first of each.
+#[derive(Default)]
+struct Losses(Vec<(&'static str, u64, bool)>);
+
+impl Losses {
+    fn add(&mut self, loss: Option<&Loss>) {
+        let Some(loss) = loss else { return };
+        let reason = loss.reason();
+        match self.0.iter_mut().find(|(known, ..)| *known == reason) {
+            Some((_, times, _)) => *times += 1,
+            None => self.0.push((reason, 1, loss.is_of_payload())),
+        }
+    }
+
+    /// What is said if all of the `rows` rows of the database `from` were lost.
+    fn error(&self, from: &Path, rows: u64) -> Error {
+        let why = self
+            .0
+            .iter()
+            .map(|(reason, times, _)| format!("{reason} ({times})"));
+        let of_payloads = self.0.iter().filter(|(.., is_of_payload)| *is_of_payload);
+        Error::NothingToSalvage {
+            path: from.to_path_buf(),
+            rows,
+            why: why.collect::<Vec<_>>().join(", "),
+            without_payload: of_payloads.map(|(_, times, _)| times).sum(),
+        }
+    }
 }
 
 /// Fails if there is a database in `to`, or what is left of one: it might even be the one to be salvaged.
@@ -212,7 +270,8 @@ impl Ruin {
         let dims = segment.dims.ok_or_else(|| unknown("the number of dims"))?;
         let (kind, records) = match (&segment.kind, segment.origin) {
             (Some(kind), Some(origin)) => (kind.clone(), Some(Records::new(kind, origin))),
-            _ if keep_vectors => (PayloadKind::of::<()>(PayloadCodec::Raw), None),
+            // The rows tell what was lost; of none nothing would.
+            _ if keep_vectors || rows > 0 => (PayloadKind::of::<()>(PayloadCodec::Raw), None),
             _ => return Err(unknown("how the payloads are stored")),
         };
         Ok(Self {
@@ -250,7 +309,12 @@ impl Ruin {
         let SegmentSurvey {
             offsets, payloads, ..
         } = &self.segment;
-        let records = self.records.as_ref().ok_or(Loss::PayloadMissing)?;
+        let Some(records) = &self.records else {
+            return Err(match payloads.is_absent() {
+                true => Loss::PayloadMissing,
+                false => Loss::PayloadUnknown,
+            });
+        };
         let index = u64::from(id);
         let range = match records.record_bytes() {
             // All have the same, so the offsets need not be there.

@@ -89,6 +89,20 @@ pub enum RingDbError {
         path: PathBuf,
     },
 
+    /// Not one vector of a damaged database can be kept, though it had some.
+    #[error("none of {} of {} can be kept: {why}; whole but for the payload: {}", counted(*vectors, "vector"), path.display(), counted(*without_payload, "vector"))]
+    NothingToSalvage {
+        /// The damaged database.
+        path: PathBuf,
+        /// How many vectors it had.
+        vectors: u64,
+        /// Why they cannot be kept, and how many for each reason.
+        why: String,
+        /// How many of them have lost their payload alone. [`salvage`](crate::salvage()) keeps those with
+        /// `keep_vectors`.
+        without_payload: u64,
+    },
+
     /// Another writer is at work in the directory.
     #[error("{} is locked by another writer{}", path.display(), pid.map(|p| format!(" (process {p})")).unwrap_or_default())]
     Locked {
@@ -252,6 +266,17 @@ impl From<ringdb_storage::Error> for RingDbError {
             Error::TooLarge { what, value, max } => Self::TooLarge { what, value, max },
             Error::AlreadyExists { path } => Self::AlreadyExists { path },
             Error::NotADatabase { path } => Self::NotADatabase { path },
+            Error::NothingToSalvage {
+                path,
+                rows,
+                why,
+                without_payload,
+            } => Self::NothingToSalvage {
+                path,
+                vectors: rows,
+                why,
+                without_payload,
+            },
             Error::Locked { path, pid } => Self::Locked { path, pid },
             Error::DurabilityUnknown { path, .. } => Self::DurabilityUnknown { path },
             // Their text names the type and the reason.

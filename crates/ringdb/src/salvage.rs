@@ -87,6 +87,7 @@ pub fn verify(dir: &Path) -> Result<Report> {
 /// [`UnsupportedVersion`](crate::RingDbError::UnsupportedVersion),
 /// [`Corrupt`](crate::RingDbError::Corrupt) if nothing tells what was in it,
 /// [`AlreadyExists`](crate::RingDbError::AlreadyExists) if `to` holds a database or what is left of one;
+/// [`NothingToSalvage`](crate::RingDbError::NothingToSalvage) if there were vectors and none can be kept;
 /// those of [`RingDb::build`](crate::RingDb::build); what `each` returns.
 pub fn salvage(
     from: &Path,

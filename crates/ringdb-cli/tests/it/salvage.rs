@@ -87,7 +87,7 @@ fn what_is_lost_is_listed_with_a_reason() {
 
     let out = place.run("salvage @db @kept --keep-vectors").done();
     assert!(
-        out.contains(": 5 vectors kept, 2 of them without their payload, 0 lost; "),
+        out.contains(": 5 vectors kept, 2 of them without a payload, 0 lost; "),
         "{out}"
     );
     let expected = "old id,new id,reason\n\
@@ -101,15 +101,30 @@ fn what_is_lost_is_listed_with_a_reason() {
 }
 
 #[test]
-fn nothing_whole_is_an_empty_database_and_a_full_list() {
+fn nothing_whole_is_a_failure_that_says_why_and_leaves_nothing() {
     let place = Place::with_database();
+    let (before, db) = (names(&place.path("")), place.shown("db"));
+    let refused = |why: &str| {
+        let text = place.run("salvage @db @deep/new").failed();
+        let expected = format!("cannot salvage {db}: none of 5 vectors can be kept: {why}");
+        assert_eq!(text, expected);
+        assert_eq!(names(&place.path("")), before);
+    };
+    fs::remove_file(place.path("db/segment-000001/payloads.bin")).expect("it is there");
+    refused("payload missing (5); --keep-vectors keeps 5 of them, without payloads");
+    let out = place.run("salvage @db @kept --keep-vectors").done();
+    assert!(out.contains(": 5 vectors kept, 5 of them "), "{out}");
+    fs::remove_dir_all(place.path("kept")).expect("it is there");
     flip(&place, "segment-000001/vectors.bin", 64);
-    let out = place.run("salvage @db @new").done();
-    assert!(out.contains(": 0 vectors kept, 5 lost; "), "{out}");
-    let rows = (0..5).map(|id| format!("{id},,vector damaged\n"));
-    let expected = "old id,new id,reason\n".to_string() + &rows.collect::<String>();
-    assert_eq!(list(&place, "new"), expected);
+    refused("vector damaged (5)");
+    let text = place.run("salvage @db @deep/new --keep-vectors").failed();
+    assert!(text.ends_with("can be kept: vector damaged (5)"), "{text}");
+    assert_eq!(names(&place.path("")), before);
+}
 
+#[test]
+fn a_database_without_vectors_comes_out_so_with_a_list() {
+    let place = Place::new();
     place.npy("none.npy", &[0, 3], &[0.0_f32; 0]);
     place.run("build @none --vectors @none.npy").done();
     place.run("salvage @none @nothing").done();

@@ -18,7 +18,13 @@ use crate::support::{names, sign};
 fn salvaged(ruins: &Ruins, keep_vectors: bool) -> Vec<SalvagedRow> {
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("deep/new");
-    let (sum, rows) = run(ruins.dir(), &to, keep_vectors).unwrap();
+    let (result, rows) = run_each(ruins.dir(), &to, keep_vectors);
+    if rows.iter().all(|row| row.new_id.is_none()) {
+        assert_nothing(&result.unwrap_err(), &rows);
+        assert_eq!(names(dir.path()), [""; 0]);
+        return rows;
+    }
+    let sum = result.unwrap();
     assert_eq!(names(&to), ["LOCK", "MANIFEST", "segment-000001"]);
     assert!(verify(&to, None).unwrap().is_whole());
 
@@ -47,19 +53,49 @@ fn salvaged(ruins: &Ruins, keep_vectors: bool) -> Vec<SalvagedRow> {
     rows
 }
 
+/// Asserts that `error` says how many rows were lost, and of how many the payload alone.
+#[track_caller]
+fn assert_nothing(error: &Error, lost: &[SalvagedRow]) {
+    let Error::NothingToSalvage {
+        rows,
+        without_payload,
+        ..
+    } = error
+    else {
+        panic!("{error}");
+    };
+    let is_of_payload = |row: &&SalvagedRow| {
+        matches!(
+            row.loss,
+            Some(Loss::PayloadDamaged | Loss::PayloadMissing | Loss::PayloadUnknown)
+        )
+    };
+    let of_payload = lost.iter().filter(is_of_payload).count();
+    assert_eq!(
+        (*rows, *without_payload),
+        (lost.len() as u64, of_payload as u64)
+    );
+}
+
 /// Salvages into `to` and returns what it tells at the end and of each row.
 pub(crate) fn run(
     from: &Path,
     to: &Path,
     keep_vectors: bool,
 ) -> Result<(Salvaged, Vec<SalvagedRow>)> {
+    let (result, rows) = run_each(from, to, keep_vectors);
+    Ok((result?, rows))
+}
+
+/// As [`run`], with what it tells of each row before an error too.
+fn run_each(from: &Path, to: &Path, keep_vectors: bool) -> (Result<Salvaged>, Vec<SalvagedRow>) {
     let mut rows = Vec::new();
-    let sum = salvage(from, to, keep_vectors, Some(no_nan), |row| {
+    let result = salvage(from, to, keep_vectors, Some(no_nan), |row| {
         rows.push(row);
         Ok::<_, Error>(())
-    })?;
+    });
     assert!(rows.iter().all(|row| row.rows == rows.len() as u64));
-    Ok((sum, rows))
+    (result, rows)
 }
 
 /// Whether the vector of each row is provably whole, and its payload: by comparing the files with what
@@ -327,6 +363,7 @@ fn each_row_is_told_why_it_is_lost() {
         (Loss::VectorMissing, "vector missing"),
         (Loss::PayloadDamaged, "payload damaged"),
         (Loss::PayloadMissing, "payload missing"),
+        (Loss::PayloadUnknown, "payload of no known codec"),
     ];
     for (loss, text) in texts {
         assert_eq!(loss.to_string(), text);
@@ -425,17 +462,60 @@ fn what_nothing_tells_is_an_error_and_nothing_is_left_of_the_try() {
     let ruins = Ruins::new();
     ruins.remove("MANIFEST");
     ruins.remove(PAYLOADS);
-    let text = refused(&ruins, false);
-    assert!(
-        text.ends_with("nothing whole tells how the payloads are stored"),
-        "{text}"
-    );
+    let (result, rows) = run_each(ruins.dir(), &to, false);
+    assert_nothing(&result.unwrap_err(), &rows);
+    assert_eq!(rows[0].loss, Some(Loss::PayloadMissing));
     // Then the vectors can still be had.
     let (sum, _) = run(ruins.dir(), &to, true).unwrap();
     assert_eq!((sum.kept, sum.without_payload), (ALL as u64, ALL as u64));
     let segment = Segment::<()>::open(&to).unwrap();
     assert_eq!(segment.payloads.codec(), PayloadCodec::Raw);
     assert_eq!(segment.vectors.row(77).unwrap(), row(77));
+}
+
+#[test]
+fn a_salvage_that_would_keep_nothing_says_why_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("deep/new");
+    let refused = |ruins: &Ruins, keep_vectors: bool| {
+        let (result, rows) = run_each(ruins.dir(), &to, keep_vectors);
+        assert_eq!(names(dir.path()), [""; 0]);
+        assert_eq!(rows.len(), ALL, "each row is told all the same");
+        let error = result.unwrap_err().to_string();
+        let start = format!(
+            "none of 20000 rows of {} can be kept: ",
+            ruins.dir().display()
+        );
+        error.strip_prefix(&start).expect(&error).to_string()
+    };
+    let ruins = Ruins::new();
+    ruins.cut(VECTORS, 64 + BLOCK);
+    for keep_vectors in [false, true] {
+        assert_eq!(
+            refused(&ruins, keep_vectors),
+            "vector without a checksum (3276), vector missing (16724); \
+             whole but for the payload: 0 vectors"
+        );
+    }
+    let ruins = Ruins::new();
+    ruins.remove(OFFSETS);
+    assert_eq!(
+        refused(&ruins, false),
+        "payload missing (20000); whole but for the payload: 20000 vectors"
+    );
+    run(ruins.dir(), &dir.path().join("kept"), true).unwrap();
+
+    // Nothing is said to be missing that is there.
+    fs::remove_dir_all(dir.path().join("kept")).unwrap();
+    let ruins = Ruins::new();
+    ruins.remove("MANIFEST");
+    ruins.flip(PAYLOADS, 12);
+    ruins.flip(PAYLOADS, 61);
+    ruins.flip(PAYLOADS, ruins.parts(PAYLOADS).footer.start);
+    assert_eq!(
+        refused(&ruins, false),
+        "payload of no known codec (20000); whole but for the payload: 20000 vectors"
+    );
 }
 
 #[test]
