@@ -316,12 +316,9 @@ impl Ruin {
             });
         };
         let index = u64::from(id);
-        let range = match records.record_bytes() {
-            // All have the same, so the offsets need not be there.
-            Some(bytes) => {
-                let start = index.saturating_mul(bytes as u64);
-                start..start.saturating_add(bytes as u64)
-            }
+        let range = match records.range(id) {
+            // So the offsets need not be there.
+            Some(range) => range,
             None => match offsets.at(8 * index..8 * index + 16).and_then(as_u64s) {
                 Some(&[start, end]) if start <= end => start..end,
                 Some(_) => return Err(Loss::PayloadDamaged),

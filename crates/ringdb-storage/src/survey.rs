@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use crate::contents::{expect_dir, open_regular, read_start};
+use crate::count::counted;
 use crate::disk::{Disk, FileKind};
 use crate::error::{Error, Result};
 use crate::header::{HEADER_BYTES, Header, Origin};
@@ -29,7 +30,7 @@ use crate::layout::{DERIVED_FILES, Kind, MANIFEST, SEGMENT_FILES, segment_name, 
 use crate::legacy;
 use crate::limits::{DIMS_MAX, PAYLOAD_BYTES_MAX, POD_ALIGN, ROWS_MAX};
 use crate::manifest::Manifest;
-use crate::payload::{PayloadCodec, PayloadKind};
+use crate::payload::{PayloadCodec, PayloadKind, Records};
 use crate::vectors::RowCheck;
 
 pub(crate) use file::{FileSurvey, State};
@@ -315,7 +316,7 @@ impl SegmentSurvey {
         };
         let derived = DERIVED_FILES.into_iter().filter(is_due).map(look).collect();
 
-        let counted = [
+        let told = [
             manifest.map(|manifest| manifest.rows),
             vectors.header.map(|header| header.count),
             payloads.header.map(|header| header.count),
@@ -323,17 +324,24 @@ impl SegmentSurvey {
                 .header
                 .and_then(|header| header.count.checked_sub(1)),
         ];
-        let rows = counted.into_iter().flatten().next();
+        let rows = told.into_iter().flatten().next();
         let rows = rows.filter(|rows| *rows <= ROWS_MAX);
         let measured = || {
             let bytes = vectors.body_bytes.filter(|_| vectors.is_any_whole())?;
             let column_bytes = rows? * size_of::<f32>() as u64;
             (bytes.checked_rem(column_bytes)? == 0).then_some(bytes / column_bytes)
         };
-        let counted = vectors.header.map(|header| u64::from(header.detail));
-        let dims = manifest.and(named_dims).or(counted).or(named_dims);
+        let told = vectors.header.map(|header| u64::from(header.detail));
+        let dims = manifest.and(named_dims).or(told).or(named_dims);
         let dims = dims.or_else(measured).filter(possible);
         let kind = payload_kind(manifest, &payloads, origin, rows);
+        let mut payloads = payloads;
+        let header = payloads.header.filter(|header| header.width != 0);
+        if let (None, Some(header)) = (&kind, header) {
+            let width = counted(u64::from(header.width), "byte");
+            let what = format!("payloads of {width} each, which nothing in the file proves");
+            payloads.damage.push(Damage::new(&payloads.path, 56, what));
+        }
         Self {
             offsets,
             payloads,
@@ -358,6 +366,31 @@ fn most_frequent(origins: &[Origin]) -> Option<Origin> {
     origins.iter().max_by_key(times).copied()
 }
 
+/// Whether payloads that all have one width fill the body as it was written. If the file does not hold
+/// all of that, one of them must be there that fits its checksum.
+fn is_width_proven(
+    kind: &PayloadKind,
+    payloads: &FileSurvey,
+    origin: Option<Origin>,
+    rows: Option<u64>,
+) -> bool {
+    if kind.codec != PayloadCodec::Pod {
+        return true;
+    }
+    let (Some(origin), Some(rows), Some(body_bytes)) = (origin, rows, payloads.body_bytes) else {
+        return false;
+    };
+    let records = Records::new(kind, origin);
+    let filled = records.record_bytes().unwrap_or_default() as u64;
+    if rows.checked_mul(filled) != Some(body_bytes) {
+        return false;
+    }
+    let found = |id| Some((id, payloads.at(records.range(id)?)?));
+    let mut found = (0..).take(rows as usize).map_while(found);
+    payloads.at(0..body_bytes).is_some()
+        || found.any(|(id, record)| records.open(id, record).is_ok())
+}
+
 /// How the payloads are stored.
 fn payload_kind(
     manifest: Option<&Manifest>,
@@ -370,7 +403,10 @@ fn payload_kind(
     let type_name = type_name
         .or_else(|| payloads.note.clone())
         .unwrap_or_default();
-    let possible = |kind: &PayloadKind| u64::from(kind.width) <= PAYLOAD_BYTES_MAX;
+    let possible = |kind: &PayloadKind| {
+        let is_short = u64::from(kind.width) <= PAYLOAD_BYTES_MAX;
+        is_short && is_width_proven(kind, payloads, origin, rows)
+    };
     if let Some(header) = &payloads.header {
         let kind = PayloadKind::read(&payloads.path, header, &type_name).ok();
         return kind.filter(possible);

@@ -60,6 +60,13 @@ impl Records {
         }
     }
 
+    /// Where among the records that of payload `id` lies, where all have the same length.
+    pub(crate) fn range(&self, id: u32) -> Option<Range<u64>> {
+        let bytes = self.record_bytes()? as u64;
+        let start = u64::from(id).saturating_mul(bytes);
+        Some(start..start.saturating_add(bytes))
+    }
+
     /// What follows the payload `id` in its record.
     pub(crate) fn tail(&self, id: u32, payload: &[u8]) -> Tail {
         match &self.0 {

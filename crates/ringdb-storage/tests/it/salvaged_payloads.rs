@@ -3,12 +3,14 @@
 use std::fs;
 
 use ringdb_storage::{
-    Error, PayloadCodec, Pod, Result, SalvagedRow, Segment, SegmentWriter, type_name,
+    Damage, Error, PayloadCodec, Pod, Result, SalvagedRow, Segment, SegmentWriter, type_name,
+    verify,
 };
 use serde::de::DeserializeOwned;
 
 use crate::ruins::{DIMS, OFFSETS, PAYLOADS, Ruins, build, payload, row};
 use crate::salvage::run;
+use crate::support::sign;
 
 /// Salvages a database with payloads in this codec after each of several damages.
 fn check_codec<T: PartialEq + std::fmt::Debug>(
@@ -143,6 +145,55 @@ fn payloads_of_plain_types() {
     check_pod(|id| [id as u8 | 1; 5]);
     check_pod(|id| [id as u8 | 1; 12]);
     check_pod(|id| [id as u8 | 1; 13]);
+}
+
+#[test]
+fn a_width_that_the_payloads_do_not_fill_is_not_taken() {
+    const LEN: u32 = 3000;
+    let whole = tempfile::tempdir().unwrap();
+    build(whole.path(), PayloadCodec::Pod, LEN, |writer, row, id| {
+        writer.push_pod(row, &[u64::from(id); 3])
+    });
+    let whole = Ruins::of(whole);
+    // Without MANIFEST, which would know that the file is not the one that was committed.
+    whole.remove("MANIFEST");
+    let bytes = fs::read(whole.path(PAYLOADS)).unwrap();
+    let body_bytes = u64::from(LEN) * 32;
+    // Records, bytes of all of them and of each payload; whether the file ends as its header says.
+    for (count, body_bytes, width, is_sealed) in [
+        (u64::from(LEN), body_bytes, 1_u32 << 20, true),
+        (1, body_bytes, body_bytes as u32 - 4, true),
+        (u64::from(LEN), u64::from(LEN) << 20, (1 << 20) - 4, false),
+    ] {
+        let mut forged = bytes.clone();
+        forged[40..48].copy_from_slice(&count.to_le_bytes());
+        forged[48..56].copy_from_slice(&body_bytes.to_le_bytes());
+        forged[56..60].copy_from_slice(&width.to_le_bytes());
+        match is_sealed {
+            true => sign(&mut forged),
+            false => {
+                let crc = crc32fast::hash(&forged[..60]);
+                forged[60..64].copy_from_slice(&crc.to_le_bytes());
+            }
+        }
+        fs::write(whole.path(PAYLOADS), forged).unwrap();
+        let to = tempfile::tempdir().unwrap();
+        let (sum, _) = run(whole.dir(), to.path(), true).unwrap();
+        assert_eq!((sum.kept, sum.without_payload), (3000, 3000));
+        let segment = Segment::<()>::open(to.path()).unwrap();
+        assert_eq!(segment.payloads.codec(), PayloadCodec::Raw);
+        let found = verify(whole.dir(), None).unwrap().damage;
+        let is_of_width = |damage: &Damage| {
+            let what = format!("payloads of {width} bytes each, which nothing in the file proves");
+            damage.offset == 56 && damage.what == what
+        };
+        assert!(found.iter().any(is_of_width), "{found:#?}");
+    }
+    // Of a file that is cut the first payloads prove it.
+    fs::write(whole.path(PAYLOADS), &bytes[..64 + 32 * 100]).unwrap();
+    let to = tempfile::tempdir().unwrap();
+    let (sum, _) = run(whole.dir(), to.path(), false).unwrap();
+    assert_eq!((sum.kept, sum.lost), (100, 2900));
 }
 
 #[test]
