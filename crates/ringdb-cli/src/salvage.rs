@@ -48,6 +48,13 @@ pub(crate) fn run(args: &args::Salvage, out: &mut impl Write) -> Result<(), Erro
         grouped(salvaged.lost),
     );
     writeln!(out, "{}", one_line(text.as_bytes(), None))?;
+    if salvaged.is_manifest_foreign {
+        let text = format!(
+            "MANIFEST in {} is not of the files beside it; they were taken as they fit each other",
+            args.db.display(),
+        );
+        writeln!(out, "{}", one_line(text.as_bytes(), None))?;
+    }
     Ok(())
 }
 

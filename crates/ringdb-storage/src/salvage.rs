@@ -103,6 +103,9 @@ pub struct Salvaged {
     pub without_payload: u64,
     /// Rows that were left out.
     pub lost: u64,
+    /// Whether MANIFEST was not that of the files beside it, which fit each other, so that the rows were
+    /// taken by what the files say.
+    pub is_manifest_foreign: bool,
 }
 
 /// Makes a new database in `to` of what is whole in `from`, which is not changed. The rows keep their
@@ -113,7 +116,8 @@ pub struct Salvaged {
 /// coordinates pass, or if its payload does not fit the checksum of its own. With `keep_vectors`, one
 /// whose payload alone is lost is kept with a payload of no bytes, which most types do not decode from;
 /// of zeros with [`PayloadCodec::Pod`], and of `null` with [`PayloadCodec::JsonText`]. MANIFEST, headers, footers and tables may be damaged as far as the rest tells what was in them,
-/// as [`verify`](crate::verify()) does it. If nothing tells how payloads were stored, none can be kept;
+/// as [`verify`](crate::verify()) does it; one that no file fits counts as lost if the files fit each
+/// other. If nothing tells how payloads were stored, none can be kept;
 /// with `keep_vectors` the vectors then come with [`PayloadCodec::Raw`]. Where rows were and none can be
 /// kept, there is no new database.
 ///
@@ -153,6 +157,7 @@ pub fn salvage<E: From<Error>>(
     let placeholder = ruin.kind.placeholder();
 
     let (mut salvaged, mut losses) = (Salvaged::default(), Losses::default());
+    salvaged.is_manifest_foreign = ruin.is_manifest_foreign;
     for old_id in (0..).take(ruin.rows as usize) {
         let row = ruin.row(old_id, row_check);
         let payload = ruin.payload(old_id);
@@ -234,6 +239,7 @@ fn check_free(disk: &dyn Disk, to: &Path) -> Result<()> {
 /// A damaged database of which enough is known to find its rows.
 struct Ruin {
     segment: SegmentSurvey,
+    is_manifest_foreign: bool,
     rows: u64,
     dims: usize,
     kind: PayloadKind,
@@ -248,7 +254,9 @@ impl Ruin {
             let source = std::io::Error::new(ErrorKind::Unsupported, what);
             return Err(Error::io("salvage", dir)(source));
         }
-        let mut segments = Survey::of(disk, dir, None)?.segments;
+        let survey = Survey::of(disk, dir, None)?;
+        let is_manifest_foreign = survey.is_manifest_foreign();
+        let mut segments = survey.segments;
         let manifest = dir.join(MANIFEST);
         let unknown = |what| Error::corrupt(&manifest, 0, format!("nothing whole tells {what}"));
         let (Some(segment), true) = (segments.pop(), segments.is_empty()) else {
@@ -276,6 +284,7 @@ impl Ruin {
         };
         Ok(Self {
             segment,
+            is_manifest_foreign,
             rows,
             dims,
             kind,

@@ -11,7 +11,8 @@
 //! | number of rows | MANIFEST, or the header of any file |
 //! | codec, type and width of payloads | MANIFEST and payloads.bin, or what fits the CRC of its header |
 //!
-//! and `file.rs` says the same of the parts of a file.
+//! A MANIFEST that no file fits counts as lost where the files fit each other: it is another database's.
+//! And `file.rs` says the same of the parts of a file.
 
 mod file;
 
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::contents::{expect_dir, open_regular, read_start};
+use crate::contents::{Access, MappedFile, expect_dir, open_regular, read_start};
 use crate::count::counted;
 use crate::disk::{Disk, FileKind};
 use crate::error::{Error, Result};
@@ -31,6 +32,7 @@ use crate::legacy;
 use crate::limits::{DIMS_MAX, PAYLOAD_BYTES_MAX, POD_ALIGN, ROWS_MAX};
 use crate::manifest::Manifest;
 use crate::payload::{PayloadCodec, PayloadKind, Records};
+use crate::segment::check_origin;
 use crate::vectors::RowCheck;
 
 pub(crate) use file::{FileSurvey, State};
@@ -99,13 +101,14 @@ impl Survey {
     pub(crate) fn of(disk: &dyn Disk, dir: &Path, row_check: Option<RowCheck>) -> Result<Self> {
         loop {
             let survey = Self::once(disk, dir, row_check)?;
-            let was = survey.head.manifest.as_ref().map(|was| was.origin);
+            let was = survey.head.read;
             // A writer may have replaced the database meanwhile, and taken files away.
             let is_replaced = || match Manifest::read(disk, &survey.head.path) {
                 Ok(Some(now)) => was.is_some_and(|was| was != now.origin),
                 _ => false,
             };
-            if survey.files().all(|file| !file.is_absent()) || !is_replaced() {
+            let is_all_there = survey.files().all(|file| !file.is_absent());
+            if (is_all_there && !survey.head.is_foreign) || !is_replaced() {
                 return Ok(survey);
             }
         }
@@ -122,7 +125,7 @@ impl Survey {
             let path = dir.to_path_buf();
             return Err(Error::NotADatabase { path });
         }
-        let mut damage = Vec::from_iter(head.damage.clone());
+        let mut damage = head.damage.clone();
         if dirs.len() > 1 {
             let what = format!("{} segments could be the one of the database", dirs.len());
             damage.push(Damage::new(&head.path, 0, what));
@@ -160,7 +163,12 @@ impl Survey {
     pub(crate) fn blocks(&self) -> u64 {
         let of_files: u64 = self.files().map(|file| file.compared as u64).sum();
         // A manifest is one block.
-        of_files + u64::from(self.head.manifest.is_some())
+        of_files + u64::from(self.head.read.is_some())
+    }
+
+    /// Whether MANIFEST is not that of the files beside it, which were looked at by themselves.
+    pub(crate) fn is_manifest_foreign(&self) -> bool {
+        self.head.is_foreign
     }
 }
 
@@ -203,14 +211,18 @@ fn origins(disk: &dyn Disk, segment: &Path) -> Vec<Origin> {
 struct Head {
     path: PathBuf,
     is_missing: bool,
+    /// Whether it is not that of the files beside it: then nothing of it counts.
+    is_foreign: bool,
     /// Its length, if it can be opened.
     bytes: Option<u64>,
+    /// Of which database it is, if it is whole.
+    read: Option<Origin>,
     manifest: Option<Manifest>,
     /// Its header, if that is whole.
     header: Option<Header>,
     /// The uuid that stands in it, whole or not.
     uuid: Option<Uuid>,
-    damage: Option<Damage>,
+    damage: Vec<Damage>,
 }
 
 impl Head {
@@ -221,24 +233,74 @@ impl Head {
         let read = Manifest::read(disk, &path);
         let is_missing = matches!(read, Ok(None));
         let (manifest, damage) = match read {
-            Ok(Some(manifest)) => (Some(manifest), None),
-            Ok(None) => (None, Some(Damage::new(&path, 0, "missing"))),
+            Ok(Some(manifest)) => (Some(manifest), Vec::new()),
+            Ok(None) => (None, vec![Damage::new(&path, 0, "missing")]),
             Err(error @ Error::UnsupportedVersion { .. }) if is_signed(&start) => {
                 return Err(error);
             }
-            Err(error) => (None, Some(Damage::of(&path, error))),
+            Err(error) => (None, vec![Damage::of(&path, error)]),
         };
         let header = Header::decode(&path, Kind::Manifest, &start).ok();
         let bytes = open_regular(disk, &path).ok();
-        Ok(Self {
+        let head = Self {
             path,
             is_missing,
+            is_foreign: false,
             bytes: bytes.map(|(_, bytes)| bytes),
+            read: manifest.as_ref().map(|manifest| manifest.origin),
             manifest,
             header: header.map(|(header, _)| header),
             uuid: Header::uuid(&start),
             damage,
+        };
+        Ok(match head.check_files(disk, dir) {
+            Ok(()) => head,
+            Err(error) => head.without(error),
         })
+    }
+
+    /// Fails if no file beside it fits it, but files of one segment, at least two, fit each other.
+    fn check_files(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
+        let Some(origin) = self.origin() else {
+            return Ok(());
+        };
+        let segments = segment_dirs(disk, dir);
+        let of_segments: Vec<_> = segments.iter().map(|dir| origins(disk, dir)).collect();
+        let is_any_of_it = of_segments.iter().flatten().any(|other| *other == origin);
+        let named = self.manifest.iter().flat_map(|manifest| {
+            let segment = dir.join(segment_name(manifest.segment));
+            SEGMENT_FILES.map(|(kind, name)| (Named::of(manifest, kind), segment.join(name)))
+        });
+        // A file of which only the header is another's has the footer that MANIFEST knows.
+        let is_known = |(named, path): (Option<Named<'_>>, PathBuf)| {
+            let file = MappedFile::open_on(disk, &path, Access::Map).ok();
+            named
+                .zip(file)
+                .is_some_and(|(named, file)| named.is_footer_of(&path, file.bytes()))
+        };
+        let agreed = of_segments.iter().find_map(|origins| {
+            let origin = most_frequent(origins)?;
+            let times = origins.iter().filter(|other| **other == origin).count();
+            (times > 1).then_some(origin)
+        });
+        match agreed {
+            Some(agreed) if !is_any_of_it && !named.into_iter().any(is_known) => {
+                check_origin(&self.path, origin, agreed, "the other files")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// As if there were none, but for the reason.
+    fn without(mut self, reason: Error) -> Self {
+        self.damage.push(Damage::of(&self.path, reason));
+        Self {
+            is_foreign: true,
+            manifest: None,
+            header: None,
+            uuid: None,
+            ..self
+        }
     }
 
     fn origin(&self) -> Option<Origin> {

@@ -123,6 +123,21 @@ fn nothing_whole_is_a_failure_that_says_why_and_leaves_nothing() {
 }
 
 #[test]
+fn a_manifest_of_another_database_is_told_of() {
+    let place = Place::with_database();
+    place.run("build @other --vectors @five.npy").done();
+    fs::copy(place.path("other/MANIFEST"), place.path("db/MANIFEST")).expect("it is there");
+    let out = place.run("salvage @db @new").done();
+    let expected = format!(
+        "{}: 5 vectors kept, 0 lost; salvaged.csv in it lists them\n\
+         MANIFEST in {} is not of the files beside it; they were taken as they fit each other\n",
+        place.shown("new"),
+        place.shown("db")
+    );
+    assert_eq!(out, expected);
+}
+
+#[test]
 fn a_database_without_vectors_comes_out_so_with_a_list() {
     let place = Place::new();
     place.npy("none.npy", &[0, 3], &[0.0_f32; 0]);

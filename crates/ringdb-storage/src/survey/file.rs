@@ -55,6 +55,11 @@ impl<'a> Named<'a> {
         Some(Self { entry, note })
     }
 
+    /// Whether a file ends with the footer that MANIFEST knows.
+    pub(super) fn is_footer_of(&self, path: &Path, file: &[u8]) -> bool {
+        self.footer(path, file).is_some()
+    }
+
     /// The footer of the file, if it is the one that MANIFEST knows.
     fn footer(&self, path: &Path, file: &[u8]) -> Option<Footer> {
         let end = usize::try_from(self.entry.file_bytes).ok()?;
