@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::text::{counted, one_line};
+use crate::text::{counted, grouped, one_line};
 
 pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
     let report = ringdb::verify(dir).map_err(|error| {
@@ -22,8 +22,12 @@ pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
         counted(report.files, "file"),
         counted(report.bytes, "byte"),
         counted(report.blocks, "block"),
-        counted(report.payloads, "payload"),
+        counted(report.payloads_in_all, "payload"),
     )?;
+    if report.payloads != report.payloads_in_all {
+        let (whole, all) = (report.payloads, counted(report.payloads_in_all, "payload"));
+        writeln!(out, "{} of {all} whole", grouped(whole))?;
+    }
     if report.is_whole() {
         return Ok(());
     }

@@ -14,7 +14,7 @@ use crate::mapped::as_u64s;
 use crate::options::{PayloadType, ReadOptions};
 use crate::payload::{Records, out_of_order};
 use crate::segment::Segment;
-use crate::survey::{Damage, SegmentSurvey, State, Survey, is_legacy};
+use crate::survey::{Damage, FileSurvey, SegmentSurvey, State, Survey, is_legacy};
 use crate::vectors::RowCheck;
 
 /// What [`verify`] read, and what it found.
@@ -29,8 +29,12 @@ pub struct Report {
     pub blocks: u64,
     /// Rows that lie in whole blocks, and so were held to the row check.
     pub rows: u64,
-    /// Payloads that lie in whole blocks, and so were held to their own checksum.
+    /// Payloads that fit their own checksum, whatever became of the blocks that they and their offsets lie
+    /// in.
     pub payloads: u64,
+    /// How many payloads with a checksum there were, if anything whole tells. Those that are not whole are
+    /// named, or lie in a file that is: one that is missing, cut or of another database.
+    pub payloads_in_all: u64,
     /// All findings, by file and byte. None if the database is whole.
     pub damage: Vec<Damage>,
 }
@@ -45,7 +49,7 @@ impl Report {
 
 /// Reads all of the database in `dir` and names everything that is damaged: MANIFEST, headers, tables,
 /// notes, footers and lengths, blocks that do not fit their checksum, blocks of which no checksum is
-/// left, payloads that do not fit theirs though their blocks do, offsets out of order, and coordinates
+/// left, payloads that do not fit theirs, offsets out of order, and coordinates
 /// that `row_check` does not let pass. Takes no lock and writes nothing.
 ///
 /// It goes on after damage. Where the parts of a file lie follows from its header or, if that is damaged,
@@ -85,6 +89,7 @@ pub fn verify(dir: &Path, row_check: Option<RowCheck>) -> Result<Report> {
         report.rows += whole_rows(segment);
         let (payloads, damage) = check_records(segment);
         report.payloads += payloads;
+        report.payloads_in_all += segment.rows.unwrap_or_default();
         report.damage.extend(damage);
     }
     report.damage.sort();
@@ -139,47 +144,131 @@ fn whole_rows(segment: &SegmentSurvey) -> u64 {
     (0..rows).filter(is_whole).count() as u64
 }
 
-/// Holds each payload whose offsets and record lie in whole blocks to its own checksum, and the offsets to
-/// their order. Returns how many payloads these were, and the findings.
+/// Holds each payload to its own checksum, wherever it lies, and the offsets to their order. Returns how
+/// many payloads are whole, and the findings.
 fn check_records(segment: &SegmentSurvey) -> (u64, Vec<Damage>) {
     /// As many as there are offsets in a block.
     const STEP_IDS: u64 = 8192;
-    let (Some(origin), Some(kind)) = (segment.origin, &segment.kind) else {
+    let (Some(origin), Some(kind), Some(rows)) = (segment.origin, &segment.kind, segment.rows)
+    else {
         return (0, Vec::new());
     };
     let records = Records::new(kind, origin);
+    // No more than the files can hold, whatever a header says.
+    let entries = segment.offsets.bytes().len() / size_of::<u64>();
+    let fixed = records.record_bytes().unwrap_or(usize::MAX);
+    let held = entries.max(segment.payloads.bytes().len() / fixed) as u64;
+    let len = rows.min(held);
+    let steps = in_parallel(len.div_ceil(STEP_IDS) as usize, |step| {
+        let first = step as u64 * STEP_IDS;
+        let (mut whole, mut damage) = (0, Vec::new());
+        let mut lost: Vec<Lost<'_>> = Vec::new();
+        for id in first..len.min(first + STEP_IDS) {
+            match look(segment, &records, id) {
+                Payload::Whole => whole += 1,
+                Payload::Missing => {}
+                Payload::Wrong(wrong) => damage.push(wrong),
+                Payload::Lost(file, at) => match lost.last_mut() {
+                    Some(lost) if lost.last + 1 == id && lost.file.path == file.path => {
+                        lost.last = id;
+                    }
+                    _ => lost.push(Lost {
+                        first: id,
+                        last: id,
+                        file,
+                        at,
+                        is_of_offsets: file.path == segment.offsets.path,
+                    }),
+                },
+            }
+        }
+        damage.extend(lost.iter().map(Lost::damage));
+        (whole, damage)
+    });
+    let (whole, damage): (Vec<u64>, Vec<_>) = steps.into_iter().unzip();
+    (whole.iter().sum(), damage.concat())
+}
+
+/// What is found of a payload.
+enum Payload<'a> {
+    /// It fits its checksum.
+    Whole,
+    /// Its file, or that of the offsets, is another's or does not reach as far, which is a finding itself.
+    Missing,
+    /// It does not, or its offsets are out of order, though the blocks are whole.
+    Wrong(Damage),
+    /// It does not, for damage of this file at this byte.
+    Lost(&'a FileSurvey, u64),
+}
+
+/// Finds payload `id` by its offsets or, if they may be damaged, by the length that all have.
+fn look<'a>(segment: &'a SegmentSurvey, records: &Records, id: u64) -> Payload<'a> {
     let SegmentSurvey {
         offsets, payloads, ..
     } = segment;
-    // One for each offset but the last.
-    let len = (offsets.bytes().len().saturating_sub(HEADER_BYTES) / 8) as u64;
-    let len = len.min(u64::from(u32::MAX));
-    let steps = in_parallel(len.div_ceil(STEP_IDS) as usize, |step| {
-        let first = step as u64 * STEP_IDS;
-        let (mut checked, mut damage) = (0, Vec::new());
-        for id in first..len.min(first + STEP_IDS) {
-            let pair = 8 * id..8 * id + 16;
-            if offsets.state(pair.clone()) != State::Whole {
-                continue;
-            }
-            let Some(&[start, end]) = offsets.at(pair).and_then(as_u64s) else {
-                continue;
-            };
-            if start > end || payloads.body_bytes.is_some_and(|bytes| end > bytes) {
-                let at = HEADER_BYTES as u64 + 8 * (id + 1);
+    let pair = 8 * id..8 * id + 16;
+    let offset_state = offsets.state(pair.clone());
+    let (start, end) = match offsets.at(pair).and_then(as_u64s) {
+        Some(&[start, end]) => (start, end),
+        // No record is there.
+        _ => (u64::MAX, u64::MAX),
+    };
+    let open = |range| Some(records.open(id as u32, payloads.at(range)?));
+    let opened = open(start..end);
+    let (record_state, at) = (payloads.state(start..end), HEADER_BYTES as u64);
+    let is_past = payloads.body_bytes.is_some_and(|bytes| end > bytes);
+    let is_possible = start <= end && !is_past;
+    if offset_state == State::Whole {
+        return match (opened, record_state) {
+            _ if !is_possible => {
                 let what = out_of_order(id as usize + 1);
-                damage.push(Damage::new(&offsets.path, at, what));
-            } else if payloads.state(start..end) == State::Whole {
-                let record = payloads.at(start..end).unwrap_or_default();
-                checked += 1;
-                if let Err(what) = records.open(id as u32, record) {
-                    let at = HEADER_BYTES as u64 + start;
-                    damage.push(Damage::new(&payloads.path, at, what));
-                }
+                Payload::Wrong(Damage::new(&offsets.path, at + 8 * (id + 1), what))
             }
+            (Some(Ok(_)), _) => Payload::Whole,
+            (Some(Err(what)), State::Whole) => {
+                Payload::Wrong(Damage::new(&payloads.path, at + start, what))
+            }
+            (Some(Err(_)), State::Damaged | State::Unproven) => Payload::Lost(payloads, at + start),
+            (Some(Err(_)), State::Foreign | State::Missing) | (None, _) => Payload::Missing,
+        };
+    }
+    let by_length = || records.range(id as u32).and_then(open);
+    if matches!(opened, Some(Ok(_))) || matches!(by_length(), Some(Ok(_))) {
+        return Payload::Whole;
+    }
+    match (offset_state, record_state) {
+        // Behind a cut, for all that is known.
+        (_, State::Missing) if is_possible => Payload::Missing,
+        (State::Damaged | State::Unproven, State::Damaged | State::Unproven) => {
+            Payload::Lost(payloads, at + start)
         }
-        (checked, damage)
-    });
-    let (checked, damage): (Vec<u64>, Vec<_>) = steps.into_iter().unzip();
-    (checked.iter().sum(), damage.concat())
+        (State::Damaged | State::Unproven, State::Whole | State::Missing)
+            if !payloads.is_absent() =>
+        {
+            Payload::Lost(offsets, at + 8 * id)
+        }
+        _ => Payload::Missing,
+    }
+}
+
+/// Payloads next to each other that are lost for damage of one file.
+struct Lost<'a> {
+    first: u64,
+    last: u64,
+    file: &'a FileSurvey,
+    at: u64,
+    is_of_offsets: bool,
+}
+
+impl Lost<'_> {
+    fn damage(&self) -> Damage {
+        let Self { first, last, .. } = self;
+        let what = match (self.is_of_offsets, first == last) {
+            (false, true) => format!("payload {first} is damaged"),
+            (false, false) => format!("payloads {first} to {last} are damaged"),
+            (true, true) => format!("payload {first} is not where its offsets say"),
+            (true, false) => format!("payloads {first} to {last} are not where their offsets say"),
+        };
+        Damage::new(&self.file.path, self.at, what)
+    }
 }

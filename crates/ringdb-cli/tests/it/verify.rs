@@ -48,14 +48,17 @@ fn each_damage_is_a_line_and_all_together_a_failure() {
     fs::remove_file(place.path("db/MANIFEST")).expect("it is there");
     let outcome = place.run("verify @db");
     let lines: Vec<_> = outcome.out.lines().collect();
-    assert_eq!(lines.len(), 4, "{}", outcome.out);
+    assert_eq!(lines.len(), 6, "{}", outcome.out);
     assert_eq!(lines[0], format!("{db}/MANIFEST at byte 0: missing"));
     let start = format!("{db}/segment-000001/payloads.bin at byte 64: ");
     assert!(lines[1].starts_with(&start), "{}", outcome.out);
-    assert!(lines[3].starts_with("3 files, "), "{}", outcome.out);
+    let payload = format!("{db}/segment-000001/payloads.bin at byte 64: payload 0 is damaged");
+    assert_eq!(lines[2], payload);
+    assert!(lines[4].starts_with("3 files, "), "{}", outcome.out);
+    assert_eq!(lines[5], "4 of 5 payloads whole");
     assert_eq!(
         outcome.err,
-        format!("ringdb: {db} is damaged: 3 findings\n")
+        format!("ringdb: {db} is damaged: 4 findings\n")
     );
 }
 
