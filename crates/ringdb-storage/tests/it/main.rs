@@ -2,8 +2,10 @@
 
 mod damage;
 mod derived;
+mod foreign_manifest;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod nothing_salvaged;
 mod payloads;
 mod readers;
 mod ruins;
@@ -11,5 +13,6 @@ mod salvage;
 mod salvaged_payloads;
 mod segments;
 mod support;
+mod verified_payloads;
 mod verify;
 mod writers;

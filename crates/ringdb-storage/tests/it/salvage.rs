@@ -11,11 +11,11 @@ use ringdb_storage::{
 use crate::ruins::{
     BLOCK, DIMS, FILES, OFFSETS, PAYLOADS, ROWS, Ruins, VECTORS, build, no_nan, payload, row,
 };
-use crate::support::{assert_holds, names, sign, write};
+use crate::support::{names, sign};
 
 /// The database of [`Ruins::new`] as it comes out of a salvage: what became of each row.
 #[track_caller]
-fn salvaged(ruins: &Ruins, keep_vectors: bool) -> Vec<SalvagedRow> {
+pub(crate) fn salvaged(ruins: &Ruins, keep_vectors: bool) -> Vec<SalvagedRow> {
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("deep/new");
     let (result, rows) = run_each(ruins.dir(), &to, keep_vectors);
@@ -88,7 +88,11 @@ pub(crate) fn run(
 }
 
 /// As [`run`], with what it tells of each row before an error too.
-fn run_each(from: &Path, to: &Path, keep_vectors: bool) -> (Result<Salvaged>, Vec<SalvagedRow>) {
+pub(crate) fn run_each(
+    from: &Path,
+    to: &Path,
+    keep_vectors: bool,
+) -> (Result<Salvaged>, Vec<SalvagedRow>) {
     let mut rows = Vec::new();
     let result = salvage(from, to, keep_vectors, Some(no_nan), |row| {
         rows.push(row);
@@ -417,78 +421,6 @@ fn the_vectors_of_another_database_are_not_taken_for_its_own() {
 }
 
 #[test]
-fn a_manifest_of_another_database_is_passed_over() {
-    let other = tempfile::tempdir().unwrap();
-    build(
-        other.path(),
-        PayloadCodec::Raw,
-        9,
-        |writer: &mut SegmentWriter<()>, row, _| writer.push_bytes(row, b""),
-    );
-    // Whole, or with nothing but its header.
-    for at in [None, Some(70)] {
-        let mut stray = fs::read(other.path().join("MANIFEST")).unwrap();
-        at.into_iter().for_each(|at: usize| stray[at] ^= 1);
-        let ruins = Ruins::new();
-        fs::write(ruins.path("MANIFEST"), stray).unwrap();
-        let to = tempfile::tempdir().unwrap();
-        let (sum, _) = run(ruins.dir(), to.path(), false).unwrap();
-        assert_eq!((sum.kept, sum.lost), (u64::from(ROWS), 0));
-        assert!(sum.is_manifest_foreign);
-        let found = verify(ruins.dir(), None).unwrap().damage;
-        assert_eq!(found.len(), 1 + usize::from(at.is_some()));
-        assert!(
-            found
-                .iter()
-                .all(|found| found.path == ruins.path("MANIFEST"))
-        );
-        assert!(found[0].what.contains("it is of database "), "{found:?}");
-        // Damage is found by the files alone.
-        ruins.flip(VECTORS, 64);
-        let rows = salvaged(&ruins, false);
-        assert_eq!(rows[0].loss, Some(Loss::VectorDamaged));
-        assert_eq!(rows[9_999].loss, None);
-    }
-}
-
-#[test]
-fn a_manifest_that_a_file_fits_is_not_passed_over() {
-    let other = tempfile::tempdir().unwrap();
-    build(
-        other.path(),
-        PayloadCodec::Bincode,
-        ROWS,
-        |writer, row, id| writer.push(row, payload(id)),
-    );
-    for own in &FILES[1..] {
-        let ruins = Ruins::new();
-        for name in FILES[1..].iter().filter(|name| *name != own) {
-            fs::copy(other.path().join(name), ruins.path(name)).unwrap();
-        }
-        let text = format!("{:?}", verify(ruins.dir(), None).unwrap().damage);
-        assert!(!text.contains("MANIFEST\""), "{text}");
-        // Even if its header is one of theirs.
-        let foreign = fs::read(other.path().join(own)).unwrap();
-        ruins.change(own, |bytes| bytes[..64].copy_from_slice(&foreign[..64]));
-        let text = format!("{:?}", verify(ruins.dir(), None).unwrap().damage);
-        assert!(!text.contains("MANIFEST\""), "{text}");
-    }
-}
-
-#[test]
-fn an_older_manifest_is_passed_over() {
-    let dir = tempfile::tempdir().unwrap();
-    let (db, to) = (dir.path().join("db"), dir.path().join("to"));
-    write(&db, false, 3).unwrap();
-    let older = fs::read(db.join("MANIFEST")).unwrap();
-    write(&db, true, 5).unwrap();
-    fs::write(db.join("MANIFEST"), older).unwrap();
-    let (sum, _) = run(&db, &to, false).unwrap();
-    assert_eq!((sum.kept, sum.is_manifest_foreign), (5, true));
-    assert_holds(&Segment::open(&to).unwrap(), 5);
-}
-
-#[test]
 fn a_database_without_rows_comes_out_so() {
     for width in [false, true] {
         let dir = tempfile::tempdir().unwrap();
@@ -543,51 +475,6 @@ fn what_nothing_tells_is_an_error_and_nothing_is_left_of_the_try() {
     let segment = Segment::<()>::open(&to).unwrap();
     assert_eq!(segment.payloads.codec(), PayloadCodec::Raw);
     assert_eq!(segment.vectors.row(77).unwrap(), row(77));
-}
-
-#[test]
-fn a_salvage_that_would_keep_nothing_says_why_and_leaves_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let to = dir.path().join("deep/new");
-    let refused = |ruins: &Ruins, keep_vectors: bool| {
-        let (result, rows) = run_each(ruins.dir(), &to, keep_vectors);
-        assert_eq!(names(dir.path()), [""; 0]);
-        assert_eq!(rows.len(), ALL, "each row is told all the same");
-        let error = result.unwrap_err().to_string();
-        let start = format!(
-            "none of 20000 rows of {} can be kept: ",
-            ruins.dir().display()
-        );
-        error.strip_prefix(&start).expect(&error).to_string()
-    };
-    let ruins = Ruins::new();
-    ruins.cut(VECTORS, 64 + BLOCK);
-    for keep_vectors in [false, true] {
-        assert_eq!(
-            refused(&ruins, keep_vectors),
-            "vector without a checksum (3276), vector missing (16724); \
-             whole but for the payload: 0 vectors"
-        );
-    }
-    let ruins = Ruins::new();
-    ruins.remove(OFFSETS);
-    assert_eq!(
-        refused(&ruins, false),
-        "payload missing (20000); whole but for the payload: 20000 vectors"
-    );
-    run(ruins.dir(), &dir.path().join("kept"), true).unwrap();
-
-    // Nothing is said to be missing that is there.
-    fs::remove_dir_all(dir.path().join("kept")).unwrap();
-    let ruins = Ruins::new();
-    ruins.remove("MANIFEST");
-    ruins.flip(PAYLOADS, 12);
-    ruins.flip(PAYLOADS, 61);
-    ruins.flip(PAYLOADS, ruins.parts(PAYLOADS).footer.start);
-    assert_eq!(
-        refused(&ruins, false),
-        "payload of no known codec (20000); whole but for the payload: 20000 vectors"
-    );
 }
 
 #[test]
