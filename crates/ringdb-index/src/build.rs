@@ -73,7 +73,7 @@ impl CodeFrame {
 ///     fine.extend_from_slice(more_fine);
 ///     Ok::<(), ringdb_index::Error>(())
 /// })?;
-/// assert_eq!(CodeFrame::read(&codes, 3, 2)?, frame);
+/// assert_eq!(CodeFrame::read(&codes, 3, 2)?, Some(frame.clone()));
 /// let codes = Codes::new(&frame, &codes, &fine)?;
 /// # let _ = codes;
 /// # Ok(())

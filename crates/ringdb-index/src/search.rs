@@ -14,7 +14,7 @@ use crate::kernel::{Kernel, Prepared};
 use crate::ring::Ring;
 use crate::rows::{Rows, check_finite};
 use crate::segment::Segment;
-use crate::span::{Found, Guard, SPAN_COORDINATES, Task, Trusted};
+use crate::span::{Ask, Field, Found, Guard, SPAN_COORDINATES, Trusted};
 
 /// The ids of all rows whose distance from `query` lies in `ring`, ascending.
 ///
@@ -48,8 +48,8 @@ pub fn search<G: Guard>(
     guard: &G,
 ) -> std::result::Result<(Vec<u32>, Explain), G::Error> {
     check_query(segment.rows(), query)?;
-    let task = Task::new(segment, query, ring.thresholds(), kernel, guard, true);
-    let mut spans = run(&task, segment.rows().len())?;
+    let field = Field::new(segment, kernel, guard);
+    let mut spans = run(&field, query, ring, true)?;
     let mut explain = Explain::default();
     for found in &spans {
         explain += found.explain;
@@ -77,23 +77,30 @@ pub fn count<G: Guard>(
     guard: &G,
 ) -> std::result::Result<(u64, Explain), G::Error> {
     check_query(segment.rows(), query)?;
-    let task = Task::new(segment, query, ring.thresholds(), kernel, guard, false);
+    let field = Field::new(segment, kernel, guard);
     let mut explain = Explain::default();
-    for found in run(&task, segment.rows().len())? {
+    for found in run(&field, query, ring, false)? {
         explain += found.explain;
     }
     Ok((explain.hits(), explain))
 }
 
 /// The spans of a search, in order; a search of one span runs on the calling thread.
-fn run<G: Guard>(task: &Task<'_, G>, n_rows: usize) -> std::result::Result<Vec<Found>, G::Error> {
-    let span_rows = task.span_rows();
+fn run<G: Guard>(
+    field: &Field<'_, G>,
+    query: &[f32],
+    ring: &Ring,
+    wants_ids: bool,
+) -> std::result::Result<Vec<Found>, G::Error> {
+    let (n_rows, span_rows) = (field.rows.len(), field.span_rows());
+    let ask = Ask::new(field.codes, query, ring.thresholds());
     if n_rows <= span_rows {
-        return Ok(vec![task.search(0..n_rows)?]);
+        return Ok(vec![field.search(&ask, 0..n_rows, wants_ids)?]);
     }
+    let span = |span: usize| span * span_rows..n_rows.min((span + 1) * span_rows);
     (0..n_rows.div_ceil(span_rows))
         .into_par_iter()
-        .map(|span| task.search(span * span_rows..n_rows.min((span + 1) * span_rows)))
+        .map(|i| field.search(&ask, span(i), wants_ids))
         .collect()
 }
 

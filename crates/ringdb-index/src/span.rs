@@ -72,49 +72,81 @@ const SPAN_CHUNKS: usize = 8;
 /// memory, against a few for handing a span to a thread.
 pub(crate) const SPAN_COORDINATES: usize = 256 * 1024;
 
-/// What is the same for all spans of a search.
-#[derive(Debug)]
-pub(crate) struct Task<'a, G> {
-    rows: Rows<'a>,
-    codes: Option<(Codes<'a>, CodeQuery)>,
-    query: Prepared,
-    thresholds: Thresholds,
-    kernel: Kernel,
-    guard: &'a G,
-    wants_ids: bool,
+/// Where searches look: the same for all queries and spans.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field<'a, G> {
+    pub(crate) rows: Rows<'a>,
+    pub(crate) codes: Option<Codes<'a>>,
+    pub(crate) kernel: Kernel,
+    pub(crate) guard: &'a G,
 }
 
-/// What a span gave.
+/// What one query asks, in the forms that tiers need.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) query: Prepared,
+    /// None if there are no codes, or the query is too far away for them.
+    pub(crate) codes: Option<CodeQuery>,
+    pub(crate) thresholds: Thresholds,
+}
+
+/// What was found among some rows.
 #[derive(Debug)]
 pub(crate) struct Found {
+    /// Ascending; empty if only their number is wanted.
     pub(crate) ids: Vec<u32>,
     pub(crate) explain: Explain,
+    pub(crate) wants_ids: bool,
 }
 
-impl<'a, G: Guard> Task<'a, G> {
-    pub(crate) fn new(
-        segment: Segment<'a>,
-        query: &[f32],
-        thresholds: Thresholds,
-        kernel: Kernel,
-        guard: &'a G,
-        wants_ids: bool,
-    ) -> Self {
-        let codes = segment.codes().and_then(|codes| {
-            CodeQuery::new(codes.frame(), query, thresholds).map(|query| (codes, query))
-        });
+impl Found {
+    pub(crate) fn nothing(wants_ids: bool) -> Self {
         Self {
-            rows: segment.rows(),
-            codes,
-            query: Prepared::new(query),
-            thresholds,
-            kernel,
-            guard,
+            ids: Vec::new(),
+            explain: Explain::of_span(),
             wants_ids,
         }
     }
+}
 
-    /// How many rows a span has.
+/// Room for one chunk, reused for the next.
+pub(crate) struct Room {
+    pub(crate) judged: Judged,
+    unsure: [u16; CHUNK_ROWS],
+    left: [u16; CHUNK_ROWS],
+}
+
+impl Room {
+    pub(crate) fn new() -> Self {
+        Self {
+            judged: Judged::new(),
+            unsure: [0; CHUNK_ROWS],
+            left: [0; CHUNK_ROWS],
+        }
+    }
+}
+
+impl Ask {
+    pub(crate) fn new(codes: Option<Codes<'_>>, query: &[f32], thresholds: Thresholds) -> Self {
+        Self {
+            query: Prepared::new(query),
+            codes: codes.and_then(|codes| CodeQuery::new(codes.frame(), query, thresholds)),
+            thresholds,
+        }
+    }
+}
+
+impl<'a, G: Guard> Field<'a, G> {
+    pub(crate) fn new(segment: Segment<'a>, kernel: Kernel, guard: &'a G) -> Self {
+        Self {
+            rows: segment.rows(),
+            codes: segment.codes(),
+            kernel,
+            guard,
+        }
+    }
+
+    /// How many rows a span of one query has.
     pub(crate) fn span_rows(&self) -> usize {
         match self.codes {
             Some(_) => self.chunk_rows() * SPAN_CHUNKS,
@@ -122,7 +154,8 @@ impl<'a, G: Guard> Task<'a, G> {
         }
     }
 
-    fn chunk_rows(&self) -> usize {
+    /// How many rows are looked at together: with their codes, whole tiles.
+    pub(crate) fn chunk_rows(&self) -> usize {
         let rows = CHUNK_BYTES / (tile_bytes(self.rows.dims()) / TILE_ROWS);
         rows.next_multiple_of(TILE_ROWS)
             .clamp(CHUNK_ROWS_MIN, CHUNK_ROWS)
@@ -130,21 +163,28 @@ impl<'a, G: Guard> Task<'a, G> {
 
     /// Searches one span. Checks the thread that it runs on, as workers of a pool may have been set up
     /// differently from the caller.
-    pub(crate) fn search(&self, span: Range<usize>) -> Result<Found, G::Error> {
+    pub(crate) fn search(
+        &self,
+        ask: &Ask,
+        span: Range<usize>,
+        wants_ids: bool,
+    ) -> Result<Found, G::Error> {
         check_environment()?;
-        let mut found = Found {
-            ids: Vec::new(),
-            explain: Explain::of_span(),
-        };
-        match &self.codes {
-            Some((codes, query)) => self.search_codes(span, codes, query, &mut found)?,
-            None => self.scan(span, &mut found)?,
+        let mut found = Found::nothing(wants_ids);
+        match (&self.codes, &ask.codes) {
+            (Some(codes), Some(query)) => self.search_codes(ask, codes, query, span, &mut found)?,
+            _ => self.scan(ask, span, &mut found)?,
         }
         Ok(found)
     }
 
     /// By the coordinates of all rows.
-    fn scan(&self, span: Range<usize>, found: &mut Found) -> Result<(), G::Error> {
+    pub(crate) fn scan(
+        &self,
+        ask: &Ask,
+        span: Range<usize>,
+        found: &mut Found,
+    ) -> Result<(), G::Error> {
         if span.is_empty() {
             return Ok(());
         }
@@ -157,11 +197,11 @@ impl<'a, G: Guard> Task<'a, G> {
             let chunk = Chunk {
                 coordinates,
                 first_id: first as u32,
-                query: &self.query,
-                thresholds: self.thresholds,
+                query: &ask.query,
+                thresholds: ask.thresholds,
             };
             let n = self.kernel.hits(&chunk, &mut ids);
-            if self.wants_ids {
+            if found.wants_ids {
                 found.ids.extend_from_slice(&ids[..n]);
             }
             let report = found.explain.tier_mut(Tier::Scan);
@@ -172,9 +212,10 @@ impl<'a, G: Guard> Task<'a, G> {
 
     fn search_codes(
         &self,
-        span: Range<usize>,
+        ask: &Ask,
         codes: &Codes<'a>,
         query: &CodeQuery,
+        span: Range<usize>,
         found: &mut Found,
     ) -> Result<(), G::Error> {
         let tiles = span.start / TILE_ROWS..span.end.div_ceil(TILE_ROWS);
@@ -184,24 +225,27 @@ impl<'a, G: Guard> Task<'a, G> {
         let mut room = Room::new();
         for first in span.clone().step_by(chunk_rows) {
             let rows = first..span.end.min(first + chunk_rows);
-            let n = rows.len() as f64;
+            let chunk = chunk_of(codes, query, rows.clone());
+            self.kernel.judge_tiles(&chunk, &mut room.judged);
             let [unsure, unsure_fine] =
-                self.search_chunk(rows.clone(), codes, query, &mut room, found)?;
-            let left = rows.end..span.end;
+                self.refine(ask, codes, &chunk, rows.clone(), &mut room, found)?;
+            let (left, n) = (rows.end..span.end, rows.len() as f64);
             if !left.is_empty() && costs.prefer_scan(unsure as f64 / n, unsure_fine as f64 / n) {
                 found.explain.switch();
-                return self.scan(left, found);
+                return self.scan(ask, left, found);
             }
         }
         Ok(())
     }
 
-    /// Returns how many rows were unsure after their codes, and after their fine codes.
-    fn search_chunk(
+    /// Decides the rows of a chunk that its codes left unsure. Returns how many there were, and how many
+    /// of them their fine codes left unsure.
+    pub(crate) fn refine(
         &self,
-        rows: Range<usize>,
+        ask: &Ask,
         codes: &Codes<'a>,
-        query: &CodeQuery,
+        chunk: &CodeChunk<'_>,
+        rows: Range<usize>,
         room: &mut Room,
         found: &mut Found,
     ) -> Result<[usize; 2], G::Error> {
@@ -210,15 +254,7 @@ impl<'a, G: Guard> Task<'a, G> {
             unsure,
             left,
         } = room;
-        let dims = self.rows.dims();
-        let tiles = rows.start / TILE_ROWS..rows.end.div_ceil(TILE_ROWS);
-        let n_tiles = tiles.len();
-        let chunk = CodeChunk {
-            tiles: codes.tiles(tiles),
-            rows: rows.len(),
-            query,
-        };
-        self.kernel.judge_tiles(&chunk, judged);
+        let n_tiles = rows.len().div_ceil(TILE_ROWS);
         let n_unsure = judged.unsure(n_tiles, unsure);
         let inside_codes = judged.count(n_tiles);
         let unsure = &unsure[..n_unsure];
@@ -227,48 +263,45 @@ impl<'a, G: Guard> Task<'a, G> {
             self.guard.fine(codes.fine_bytes(row..row + 1))?;
         }
         let fine = codes.fine(rows.clone());
-        let n_left = self.kernel.judge_fine(&chunk, fine, unsure, judged, left);
+        let n_left = self.kernel.judge_fine(chunk, fine, unsure, judged, left);
         let inside_fine = judged.count(n_tiles) - inside_codes;
         let left = &left[..n_left];
         for row in left.iter().map(id) {
             self.guard.rows(row..row + 1)?;
         }
         let coordinates = self.rows.coordinates(rows.clone());
-        let kernel = self.kernel;
         let inside_rows =
-            kernel.judge_rows(coordinates, &self.query, self.thresholds, left, judged);
-        if self.wants_ids {
+            self.kernel
+                .judge_rows(coordinates, &ask.query, ask.thresholds, left, judged);
+        if found.wants_ids {
             judged.extend_ids(n_tiles, rows.start as u32, &mut found.ids);
         }
-        let explain = &mut found.explain;
         let tile_bytes = size_of_val(chunk.tiles);
         let fine_bytes = codes.fine_bytes(0..n_unsure).len();
-        let row_bytes = size_of::<f32>() * dims * n_left;
-        let reports = [
+        let row_bytes = size_of::<f32>() * self.rows.dims() * n_left;
+        for (tier, rows, inside, unsure, bytes) in [
             (Tier::Codes, rows.len(), inside_codes, n_unsure, tile_bytes),
             (Tier::Fine, n_unsure, inside_fine, n_left, fine_bytes),
             (Tier::Rows, n_left, inside_rows, 0, row_bytes),
-        ];
-        for (which, rows, inside, unsure, bytes) in reports {
-            explain.tier_mut(which).add(rows, inside, unsure, bytes);
+        ] {
+            found
+                .explain
+                .tier_mut(tier)
+                .add(rows, inside, unsure, bytes);
         }
         Ok([n_unsure, n_left])
     }
 }
 
-/// Room for one chunk, reused for the next.
-struct Room {
-    judged: Judged,
-    unsure: [u16; CHUNK_ROWS],
-    left: [u16; CHUNK_ROWS],
-}
-
-impl Room {
-    fn new() -> Self {
-        Self {
-            judged: Judged::new(),
-            unsure: [0; CHUNK_ROWS],
-            left: [0; CHUNK_ROWS],
-        }
+/// The tiles of some rows, which begin with a tile.
+pub(crate) fn chunk_of<'a>(
+    codes: &Codes<'a>,
+    query: &'a CodeQuery,
+    rows: Range<usize>,
+) -> CodeChunk<'a> {
+    CodeChunk {
+        tiles: codes.tiles(rows.start / TILE_ROWS..rows.end.div_ceil(TILE_ROWS)),
+        rows: rows.len(),
+        query,
     }
 }

@@ -52,6 +52,13 @@ impl Derived {
         self.0.bytes()
     }
 
+    /// The error that says of these bytes that they are not what they should be, for whoever knows what
+    /// they mean.
+    #[must_use]
+    pub fn corrupt(&self, what: impl Into<String>) -> Error {
+        self.0.corrupt(0, what)
+    }
+
     /// Checks the bytes of `range` that were not checked before, by the checksums of the blocks of the file
     /// that they lie in. A range that reaches past the end is cut there.
     ///

@@ -105,6 +105,10 @@ impl GrowingMemory {
         reason = "the caller reserved; losing the row silently would be worse"
     )]
     pub(crate) fn append(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            // For nothing, no room is made.
+            return;
+        }
         let end = self.len + bytes.len();
         let room = self.map.as_mut().and_then(|map| map.get_mut(self.len..end));
         room.expect("reserve before append").copy_from_slice(bytes);

@@ -324,10 +324,10 @@ impl<T> SegmentWriter<T> {
     /// # Errors
     /// As [`Self::finish`]; what `derive` returns, and then nothing is committed. [`Error::Io`] also if
     /// it returned `Ok` after the [`DerivedWriter`] had refused some of its bytes.
-    pub fn finish_with(
+    pub fn finish_with<E: From<Error>>(
         self,
-        derive: impl FnOnce(&Vectors, &mut DerivedWriter<'_>) -> Result<()>,
-    ) -> Result<Segment<T>> {
+        derive: impl FnOnce(&Vectors, &mut DerivedWriter<'_>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Segment<T>, E> {
         let Self {
             rows,
             dims,
@@ -353,13 +353,13 @@ impl<T> SegmentWriter<T> {
 }
 
 /// Steps 3 to 6 of the protocol in `staging`.
-fn commit<T>(
+fn commit<T, E: From<Error>>(
     rows: AppendFile,
     payloads: PayloadStoreBuilder<T>,
     staging: Staging,
     dims: usize,
-    derive: impl FnOnce(&Vectors, &mut DerivedWriter<'_>) -> Result<()>,
-) -> Result<Segment<T>> {
+    derive: impl FnOnce(&Vectors, &mut DerivedWriter<'_>) -> std::result::Result<(), E>,
+) -> std::result::Result<Segment<T>, E> {
     let (count, origin) = (payloads.len() as u64, staging.origin);
     let kind = payloads.kind().clone();
     let (row_bytes, [payload_bytes, offset_bytes]) = (rows.body_bytes(), payloads.body_bytes());

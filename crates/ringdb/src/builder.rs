@@ -6,10 +6,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ringdb_index::{check_environment, check_finite};
-use ringdb_storage::{PayloadCodec, Pod, SegmentWriter};
+use ringdb_storage::{DerivedWriter, PayloadCodec, Pod, SegmentWriter, Vectors};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::codes::{self, Codes};
 use crate::config::{BackendPreference, RingDbConfig};
 use crate::database::{BACKEND_NAME, SealedRingDb};
 use crate::error::{Result, RingDbError};
@@ -37,6 +38,7 @@ use crate::open::OpenOptions;
 /// ```
 pub struct RingDb<T = ()> {
     writer: SegmentWriter<T>,
+    codes: Codes,
     check_payloads: bool,
 }
 
@@ -62,6 +64,7 @@ pub struct BuildOptions {
     spill_dir: Option<PathBuf>,
     replace: bool,
     codec: PayloadCodec,
+    codes: Codes,
     payload_type: Option<String>,
     check_payloads: bool,
 }
@@ -76,6 +79,7 @@ impl BuildOptions {
             spill_dir: None,
             replace: false,
             codec: PayloadCodec::default(),
+            codes: Codes::default(),
             payload_type: None,
             check_payloads: true,
         }
@@ -115,6 +119,13 @@ impl BuildOptions {
         self
     }
 
+    /// Whether searches read codes, a certified summary of each vector, before its coordinates.
+    #[must_use]
+    pub fn codes(mut self, codes: Codes) -> Self {
+        self.codes = codes;
+        self
+    }
+
     /// The name under which the type of the payloads is stored, in place of the name that the type has
     /// in Rust without its path. Whoever opens the database asks for the same
     /// ([`OpenOptions::payload_type`]).
@@ -151,6 +162,7 @@ impl BuildOptions {
         let check_payloads = self.check_payloads;
         Ok(RingDb {
             writer,
+            codes: self.codes,
             check_payloads,
         })
     }
@@ -273,7 +285,11 @@ impl<T: Serialize + DeserializeOwned> RingDb<T> {
     pub fn build(self) -> Result<SealedRingDb<T>> {
         // Before anything is committed: an error after that would be one about a database that stands.
         check_environment()?;
-        Ok(SealedRingDb::new(self.writer.finish()?))
+        let codes = self.codes;
+        let derive = |vectors: &Vectors, writer: &mut DerivedWriter<'_>| {
+            codes::derive(codes, vectors, writer)
+        };
+        SealedRingDb::new(self.writer.finish_with(derive)?)
     }
 
     /// Opens a database directory for queries: one of this library, or one written by ring-db 0.3.0 or

@@ -7,14 +7,15 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
 
-use ringdb_index::{Kernel, Ring};
+use ringdb_index::{CodeFrame, Kernel, Ring};
 use ringdb_storage::{PayloadCodec, Payloads, Pod, Segment};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::codes::{self, Coded, Place};
 use crate::error::Result;
 use crate::query::{DiskQuery, QueryResult, RangeQuery, RingQuery};
-use crate::search::{Search, ids};
+use crate::search::Search;
 
 pub(crate) const BACKEND_NAME: &str = "cpu";
 
@@ -24,14 +25,33 @@ pub(crate) const BACKEND_NAME: &str = "cpu";
 /// `Send + Sync` whatever `T` is.
 pub struct SealedRingDb<T = ()> {
     segment: Segment<T>,
+    /// If there are codes to search by.
+    frame: Option<CodeFrame>,
     kernel: Kernel,
 }
 
 impl<T> SealedRingDb<T> {
-    pub(crate) fn new(segment: Segment<T>) -> Self {
-        Self {
+    pub(crate) fn new(segment: Segment<T>) -> Result<Self> {
+        let frame = codes::frame(&segment)?;
+        Ok(Self {
             segment,
+            frame,
             kernel: Kernel::fastest(),
+        })
+    }
+
+    fn place(&self) -> Place<'_> {
+        let Segment {
+            vectors,
+            codes,
+            fine,
+            ..
+        } = &self.segment;
+        let coded = self.frame.as_ref().zip(codes.as_ref()).zip(fine.as_ref());
+        Place {
+            vectors,
+            codes: coded.map(|((frame, codes), fine)| Coded { frame, codes, fine }),
+            kernel: self.kernel,
         }
     }
 }
@@ -66,7 +86,7 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
 
     fn ids(&self, query: &[f32], ring: Ring) -> Result<QueryResult> {
         let start = Instant::now();
-        let ids = ids(&self.segment.vectors, query, &ring, self.kernel)?;
+        let (ids, _) = self.place().ids(query, &ring)?;
         Ok(QueryResult {
             ids,
             backend_used: BACKEND_NAME,
@@ -76,7 +96,7 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
 
     /// Begins a search in which bounds may be exclusive or `f64` and hits come with their distances.
     pub fn search<'a>(&'a self, query: &'a [f32]) -> Search<'a> {
-        Search::new(&self.segment.vectors, self.kernel, query)
+        Search::new(self.place(), query)
     }
 
     /// The payload of vector `id`.
@@ -144,6 +164,12 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.segment.vectors.is_empty()
+    }
+
+    /// Whether searches read codes before coordinates ([`BuildOptions::codes`](crate::BuildOptions::codes)).
+    #[must_use]
+    pub fn has_codes(&self) -> bool {
+        self.frame.is_some()
     }
 
     /// Coordinates per vector.

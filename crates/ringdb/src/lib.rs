@@ -60,6 +60,7 @@
 mod error;
 mod config;
 mod query;
+mod codes;
 mod search;
 mod database;
 mod open;
@@ -67,12 +68,13 @@ mod builder;
 mod salvage;
 
 pub use builder::{BuildOptions, RingDb};
+pub use codes::Codes;
 pub use config::{BackendPreference, RingDbConfig};
 pub use database::SealedRingDb;
 pub use error::{Corruption, Result, RingDbError};
 pub use open::OpenOptions;
 pub use query::{DiskQuery, QueryResult, RangeQuery, RingQuery};
-pub use ringdb_index::{Error as RingError, Ring};
+pub use ringdb_index::{Error as RingError, Explain, Ring, Tier, TierReport};
 pub use ringdb_storage::{Access, Error as StorageError, MappedFile, PayloadCodec, Pod, Verify};
 pub use ringdb_storage::{Damage, Loss, Report, Salvaged, SalvagedRow};
 pub use salvage::{salvage, verify};

@@ -109,7 +109,7 @@ impl OpenOptions {
         let options = self.read.clone().payload_type(payload_type);
         let segment = Segment::open_with(dir, &options)?;
         check_environment()?;
-        Ok(SealedRingDb::new(segment))
+        SealedRingDb::new(segment)
     }
 }
 

@@ -1,11 +1,11 @@
 //! [`Search`]: a query said step by step, with bounds in `f64` and distances on request.
 
-use std::ops::{Range, RangeBounds};
+use std::ops::RangeBounds;
 
-use ringdb_index::{Guard, Kernel, Ring, Rows, Segment, distances, search};
-use ringdb_storage::Vectors;
+use ringdb_index::{Explain, Ring};
 
-use crate::error::{Result, RingDbError};
+use crate::codes::Place;
+use crate::error::Result;
 
 /// A search from one vector. Without bounds it finds everything; the last bounds given count.
 ///
@@ -28,8 +28,7 @@ use crate::error::{Result, RingDbError};
 #[must_use = "a search does nothing until it is run"]
 #[derive(Debug)]
 pub struct Search<'a> {
-    vectors: &'a Vectors,
-    kernel: Kernel,
+    place: Place<'a>,
     query: &'a [f32],
     /// Errors in the bounds are reported by `run`, so that the steps can be chained.
     ring: Result<Ring>,
@@ -45,14 +44,15 @@ pub struct SearchResult {
     /// The distance of each hit, in the order of `ids`, if the search asked for them. Used as an
     /// inclusive bound, a hit's distance contains that hit.
     pub distances: Option<Vec<f64>>,
+    /// How the search went: what each tier saw, proved and read.
+    pub explain: Explain,
 }
 
 impl<'a> Search<'a> {
-    pub(crate) fn new(vectors: &'a Vectors, kernel: Kernel, query: &'a [f32]) -> Self {
+    pub(crate) fn new(place: Place<'a>, query: &'a [f32]) -> Self {
         let everything = Ring::from_bounds(..).map_err(Into::into);
         Self {
-            vectors,
-            kernel,
+            place,
             query,
             ring: everything,
             distances: false,
@@ -103,54 +103,36 @@ impl<'a> Search<'a> {
     /// [`NotFinite`](crate::RingDbError::NotFinite) for a coordinate of the query;
     /// [`Corrupt`](crate::RingDbError::Corrupt) for damage that was not looked for at opening.
     pub fn run(self) -> Result<SearchResult> {
-        let (vectors, kernel) = (self.vectors, self.kernel);
-        let ids = ids(vectors, self.query, &self.ring?, kernel)?;
+        let (ids, explain) = self.place.ids(self.query, &self.ring?)?;
         let distances = match self.distances {
-            // Of hits, whose rows were checked when they were found.
-            true => Some(distances(rows(vectors)?, self.query, &ids, kernel)?),
+            true => Some(self.place.distances(self.query, &ids)?),
             false => None,
         };
-        Ok(SearchResult { ids, distances })
-    }
-}
-
-fn rows(vectors: &Vectors) -> Result<Rows<'_>> {
-    Ok(Rows::new(vectors.as_slice(), vectors.dims())?)
-}
-
-/// The ids of all vectors in the ring, ascending. Each row is checked before it is read, if it was not
-/// before.
-pub(crate) fn ids(
-    vectors: &Vectors,
-    query: &[f32],
-    ring: &Ring,
-    kernel: Kernel,
-) -> Result<Vec<u32>> {
-    let (ids, _) = search(
-        Segment::new(rows(vectors)?),
-        query,
-        ring,
-        kernel,
-        &Lazily(vectors),
-    )?;
-    Ok(ids)
-}
-
-/// Looks at bytes before they are read for the first time, if that was put off at opening.
-struct Lazily<'a>(&'a Vectors);
-
-impl Guard for Lazily<'_> {
-    type Error = RingDbError;
-
-    fn rows(&self, rows: Range<usize>) -> Result<()> {
-        Ok(self.0.verify(rows)?)
+        Ok(SearchResult {
+            ids,
+            distances,
+            explain,
+        })
     }
 
-    fn codes(&self, _: Range<usize>) -> Result<()> {
-        Ok(())
-    }
-
-    fn fine(&self, _: Range<usize>) -> Result<()> {
-        Ok(())
+    /// How many vectors are in the ring. Their ids are not written down, which makes it faster than
+    /// [`run`](Self::run) where they are many.
+    ///
+    /// ```
+    /// use ringdb::{RingDb, RingDbConfig};
+    ///
+    /// # fn main() -> ringdb::Result<()> {
+    /// let mut db = RingDb::new(RingDbConfig::new(1))?;
+    /// db.add_vectors(&[0.0, 0.5, 1.0, 1.5], [(); 4])?;
+    /// let db = db.build()?;
+    /// assert_eq!(db.search(&[0.0]).range(0.5..1.5).count()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn count(self) -> Result<u64> {
+        self.place.count(self.query, &self.ring?)
     }
 }

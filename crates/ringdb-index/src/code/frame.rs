@@ -68,7 +68,7 @@ impl CodeFrame {
     /// Bytes of the codes of all rows, head included.
     #[must_use]
     pub fn codes_bytes(&self) -> usize {
-        head_bytes(self.dims()) + self.tiles() * tile_bytes(self.dims())
+        Self::head_bytes(self.dims()) + self.tiles() * tile_bytes(self.dims())
     }
 
     /// Bytes of the fine codes of all rows.
@@ -94,7 +94,7 @@ impl CodeFrame {
     /// | then | the centre, f32 each, and zeros to a multiple of 64 bytes |
     #[must_use]
     pub fn head(&self) -> Vec<u8> {
-        let mut head = Vec::with_capacity(head_bytes(self.dims()));
+        let mut head = Vec::with_capacity(Self::head_bytes(self.dims()));
         head.extend_from_slice(&FORM.to_le_bytes());
         head.extend_from_slice(&(self.dims() as u32).to_le_bytes());
         head.extend_from_slice(&(self.rows as u64).to_le_bytes());
@@ -104,28 +104,31 @@ impl CodeFrame {
         for value in &self.centre {
             head.extend_from_slice(&value.to_le_bytes());
         }
-        head.resize(head_bytes(self.dims()), 0);
+        head.resize(Self::head_bytes(self.dims()), 0);
         head
     }
 
-    /// Reads the frame back from the front of the codes of `rows` rows of `dims` coordinates.
+    /// Reads the frame back from the front of the codes of `rows` rows of `dims` coordinates; `None` if
+    /// they are of a form that this library does not know.
     ///
     /// # Errors
-    /// [`Error::InvalidCodes`] naming what does not fit: another form, other rows, or a number that no
+    /// [`Error::InvalidCodes`] naming what does not fit: too few bytes, other rows, or a number that no
     /// frame has.
-    pub fn read(codes: &[u8], rows: usize, dims: usize) -> Result<Self> {
+    pub fn read(codes: &[u8], rows: usize, dims: usize) -> Result<Option<Self>> {
         let invalid = |what, value| Error::InvalidCodes { what, value };
+        let too_short = || invalid("bytes of codes", codes.len() as u64);
+        let form = codes.first_chunk::<4>().ok_or_else(too_short)?;
+        if u32::from_le_bytes(*form) != FORM {
+            return Ok(None);
+        }
         let head = codes
-            .get(..head_bytes(dims.min(DIMS_MAX)))
-            .ok_or_else(|| invalid("bytes of codes", codes.len() as u64))?;
+            .get(..Self::head_bytes(dims.min(DIMS_MAX)))
+            .ok_or_else(too_short)?;
         let (words, _) = head.as_chunks::<4>();
         let word = |at: usize| u32::from_le_bytes(words[at]);
         let count = u64::from(word(2)) | u64::from(word(3)) << 32;
         let exponent = word(4) as i32;
         let typical = f32::from_bits(word(5));
-        if word(0) != FORM {
-            return Err(invalid("form of codes", word(0).into()));
-        }
         if word(1) as usize != dims {
             return Err(invalid("dims of codes", word(1).into()));
         }
@@ -143,23 +146,24 @@ impl CodeFrame {
         if let Some(at) = centre.iter().position(|value| !value.is_finite()) {
             return Err(invalid("centre of codes not finite at", at as u64));
         }
-        Ok(Self {
+        Ok(Some(Self {
             centre,
             exponent,
             typical,
             rows,
-        })
+        }))
+    }
+
+    /// Bytes of the head of codes of this many dims.
+    #[must_use]
+    pub fn head_bytes(dims: usize) -> usize {
+        FIXED_BYTES + (dims * size_of::<f32>()).next_multiple_of(LINE)
     }
 }
 
 /// `2^exponent`, exactly, for the exponents of frames.
 fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(((1023 + exponent) as u64) << 52)
-}
-
-/// Bytes before the tiles.
-pub(crate) fn head_bytes(dims: usize) -> usize {
-    FIXED_BYTES + (dims * 4).next_multiple_of(LINE)
 }
 
 /// The middle of a coordinate over a sample of rows: the mean without the sixteenth part at either

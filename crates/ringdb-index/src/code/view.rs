@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::code::frame::{CodeFrame, head_bytes};
+use crate::code::frame::CodeFrame;
 use crate::code::layout::{LINE, Line, fine_stride, tile_bytes};
 use crate::error::{Error, Result};
 
@@ -37,7 +37,7 @@ impl<'a> Codes<'a> {
         };
         check("bytes of codes", codes.len(), frame.codes_bytes())?;
         check("bytes of fine codes", fine.len(), frame.fine_bytes())?;
-        let (tiles, _) = codes[head_bytes(frame.dims())..].as_chunks::<LINE>();
+        let (tiles, _) = codes[CodeFrame::head_bytes(frame.dims())..].as_chunks::<LINE>();
         Ok(Self { frame, tiles, fine })
     }
 
@@ -55,7 +55,8 @@ impl<'a> Codes<'a> {
 
     /// Where in the codes consecutive tiles lie.
     pub(crate) fn tile_bytes(&self, tiles: Range<usize>) -> Range<usize> {
-        let (head, bytes) = (head_bytes(self.frame.dims()), tile_bytes(self.frame.dims()));
+        let dims = self.frame.dims();
+        let (head, bytes) = (CodeFrame::head_bytes(dims), tile_bytes(dims));
         head + tiles.start * bytes..head + tiles.end * bytes
     }
 

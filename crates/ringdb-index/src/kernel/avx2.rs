@@ -241,7 +241,7 @@ mod tests {
     use crate::rows::Rows;
     use crate::search::{distances_of_span, ring_ids};
     use crate::segment::Segment;
-    use crate::span::{Task, Trusted};
+    use crate::span::{Ask, Field, Trusted};
 
     const SUBNORMAL: [f32; 9] = [f32::from_bits(1); 9];
 
@@ -259,8 +259,8 @@ mod tests {
     extern "sysv64" fn span_is_refused() -> u32 {
         let span = Rows::new(&SUBNORMAL, 9).and_then(|rows| {
             let (segment, everything) = (Segment::new(rows), Ring::within(0.0)?.thresholds());
-            let kernel = Kernel::fastest();
-            Task::new(segment, &[0.0; 9], everything, kernel, &Trusted, true).search(0..1)
+            let field = Field::new(segment, Kernel::fastest(), &Trusted);
+            field.search(&Ask::new(None, &[0.0; 9], everything), 0..1, true)
         });
         u32::from(span.err() == Some(Error::FloatEnvironment))
     }

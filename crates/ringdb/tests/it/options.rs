@@ -346,6 +346,15 @@ fn many_vectors_are_added_all_or_none() {
 }
 
 #[test]
+fn nothing_is_added_to_an_empty_database() {
+    let mut db: RingDb<String> = BuildOptions::new(2).create().unwrap();
+    db.add_vectors(&[], []).unwrap();
+    assert!(db.is_empty());
+    db.add_vector(&[1.0, 2.0], "first".to_string()).unwrap();
+    assert_eq!(*db.build().unwrap().vector(0).unwrap(), [1.0, 2.0]);
+}
+
+#[test]
 fn payloads_are_not_spilled_to_a_directory_that_cannot_be_used() {
     let place = tempfile::tempdir().unwrap();
     let (none, file) = (place.path().join("none"), place.path().join("file"));

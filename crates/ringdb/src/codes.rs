@@ -1,0 +1,168 @@
+//! Codes: the index makes and reads them, storage keeps them, and here the two meet.
+//!
+//! Invariant: a search with codes finds what one without them does. Bytes that were not checked at
+//! opening are checked before they are read.
+
+use std::ops::Range;
+
+use ringdb_index::{
+    CodeFrame, Explain, Guard, Kernel, Ring, Rows, count, distances, encode, search,
+};
+use ringdb_storage::{Derived, DerivedWriter, Segment, Vectors};
+
+use crate::error::{Result, RingDbError};
+
+/// The fewest vectors for which [`Codes::Auto`] makes codes: the coordinates of fewer fit the cache, where
+/// codes save little.
+const AUTO_ROWS: usize = 65_536;
+
+/// The fewest dims for which [`Codes::Auto`] makes codes: with fewer they are as large as the coordinates.
+const AUTO_DIMS: usize = 16;
+
+/// Whether a database gets codes: a byte for each coordinate, with a bound that proves most vectors inside
+/// or outside a ring, and another byte for those that are left. A search reads a quarter of the bytes. They
+/// take half the memory, or disk, of the coordinates. What a search finds is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Codes {
+    /// If there are 65 536 vectors or more, of 16 dims or more.
+    #[default]
+    Auto,
+    /// In any case.
+    On,
+    /// In no case.
+    Off,
+}
+
+/// Writes the codes of all vectors, if they are to have any.
+pub(crate) fn derive(
+    codes: Codes,
+    vectors: &Vectors,
+    writer: &mut DerivedWriter<'_>,
+) -> Result<()> {
+    let wanted = match codes {
+        Codes::Auto => vectors.len() >= AUTO_ROWS && vectors.dims() >= AUTO_DIMS,
+        Codes::On => !vectors.is_empty(),
+        Codes::Off => false,
+    };
+    if !wanted {
+        return Ok(());
+    }
+    let rows = rows(vectors)?;
+    let frame = CodeFrame::of(rows);
+    writer.reserve(frame.codes_bytes(), frame.fine_bytes())?;
+    encode(rows, &frame, |codes, fine| {
+        writer.codes(codes)?;
+        Ok(writer.fine(fine)?)
+    })
+}
+
+/// The frame of a segment's codes; `None` if it has none, or such as this library does not know.
+pub(crate) fn frame<T>(segment: &Segment<T>) -> Result<Option<CodeFrame>> {
+    let Segment {
+        vectors,
+        codes: Some(codes),
+        fine: Some(fine),
+        ..
+    } = segment
+    else {
+        return Ok(None);
+    };
+    codes.verify(0..CodeFrame::head_bytes(vectors.dims()))?;
+    let misfit = |derived: &Derived, error: ringdb_index::Error| {
+        RingDbError::from(derived.corrupt(error.to_string()))
+    };
+    let frame = CodeFrame::read(codes.bytes(), vectors.len(), vectors.dims())
+        .map_err(|error| misfit(codes, error))?;
+    if let Some(frame) = &frame {
+        // Now, so that a search cannot fail for it.
+        let lengths = [
+            (codes, "codes", frame.codes_bytes()),
+            (fine, "fine codes", frame.fine_bytes()),
+        ];
+        for (derived, what, expected) in lengths {
+            let found = derived.bytes().len();
+            if found != expected {
+                let what = format!("{found} bytes of {what}, expected {expected}");
+                return Err(derived.corrupt(what).into());
+            }
+        }
+    }
+    Ok(frame)
+}
+
+/// Where a search looks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) vectors: &'a Vectors,
+    pub(crate) codes: Option<Coded<'a>>,
+    pub(crate) kernel: Kernel,
+}
+
+/// Codes of whose frame it was seen that it fits them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Coded<'a> {
+    pub(crate) frame: &'a CodeFrame,
+    pub(crate) codes: &'a Derived,
+    pub(crate) fine: &'a Derived,
+}
+
+impl<'a> Place<'a> {
+    /// The ids of all vectors in the ring, ascending, and how they were found.
+    pub(crate) fn ids(&self, query: &[f32], ring: &Ring) -> Result<(Vec<u32>, Explain)> {
+        search(self.segment()?, query, ring, self.kernel, self)
+    }
+
+    /// How many vectors are in the ring.
+    pub(crate) fn count(&self, query: &[f32], ring: &Ring) -> Result<u64> {
+        let (hits, _) = count(self.segment()?, query, ring, self.kernel, self)?;
+        Ok(hits)
+    }
+
+    /// The distances of vectors, in the order of `ids`.
+    pub(crate) fn distances(&self, query: &[f32], ids: &[u32]) -> Result<Vec<f64>> {
+        // A hit may have been proven by its code alone.
+        for &id in ids {
+            self.rows(id as usize..id as usize + 1)?;
+        }
+        Ok(distances(rows(self.vectors)?, query, ids, self.kernel)?)
+    }
+
+    fn segment(&self) -> Result<ringdb_index::Segment<'a>> {
+        let rows = rows(self.vectors)?;
+        Ok(match self.codes {
+            None => ringdb_index::Segment::new(rows),
+            Some(Coded { frame, codes, fine }) => {
+                let codes = ringdb_index::Codes::new(frame, codes.bytes(), fine.bytes())?;
+                ringdb_index::Segment::with_codes(rows, codes)?
+            }
+        })
+    }
+
+    fn look(&self, derived: impl Fn(&Coded<'a>) -> &'a Derived, bytes: Range<usize>) -> Result<()> {
+        match &self.codes {
+            Some(codes) => Ok(derived(codes).verify(bytes)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Looks at bytes before they are read for the first time, if that was put off at opening.
+impl Guard for Place<'_> {
+    type Error = RingDbError;
+
+    fn rows(&self, rows: Range<usize>) -> Result<()> {
+        Ok(self.vectors.verify(rows)?)
+    }
+
+    fn codes(&self, bytes: Range<usize>) -> Result<()> {
+        self.look(|coded| coded.codes, bytes)
+    }
+
+    fn fine(&self, bytes: Range<usize>) -> Result<()> {
+        self.look(|coded| coded.fine, bytes)
+    }
+}
+
+fn rows(vectors: &Vectors) -> Result<Rows<'_>> {
+    Ok(Rows::new(vectors.as_slice(), vectors.dims())?)
+}
