@@ -11,6 +11,7 @@ const FILE_BYTES_MAX: u64 = 5_000_000;
 /// That of the workspace, and those of the packages outside it.
 pub(super) const LOCK_FILES: &[&str] = &[
     "Cargo.lock",
+    "benches/peers/Cargo.lock",
     "compat/v0_3_0/Cargo.lock",
     "compat/v0_3_1/Cargo.lock",
     "fuzz/Cargo.lock",
