@@ -1,4 +1,11 @@
-//! What the benches share: seeded data, the check of an answer before it is timed, interleaved timing.
+//! What the benches share: seeded data, the check of an answer before it is timed, interleaved timing; and
+//! what a comparison with other libraries needs.
+
+pub mod comparison;
+pub mod contender;
+pub mod data;
+pub mod oracle;
+pub mod peers;
 
 use std::time::{Duration, Instant};
 
@@ -73,6 +80,22 @@ pub fn checked_hits(rows: Rows<'_>, query: &[f32], ring: &Ring, kernel: Kernel) 
 pub struct Times(Vec<Duration>);
 
 impl Times {
+    /// The times of runs, in seconds, in the order of the runs.
+    ///
+    /// # Panics
+    /// If there are none, or one is negative or not finite.
+    #[must_use]
+    pub fn from_seconds(seconds: &[f64]) -> Self {
+        assert!(!seconds.is_empty(), "nothing was measured");
+        Self(
+            seconds
+                .iter()
+                .copied()
+                .map(Duration::from_secs_f64)
+                .collect(),
+        )
+    }
+
     /// The middle time in seconds.
     #[must_use]
     pub fn median(&self) -> f64 {

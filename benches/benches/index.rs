@@ -1,0 +1,279 @@
+//! Ways to search rows for rings: those of this library against each other and, with `--peers`, against other
+//! libraries, each in a process of its own.
+//!
+//! `cargo xtask bench index [--peers] [--data FOLDER] [-- --scale F --case WORD --peer NAME --runs N --threads N]`
+//!
+//! A case makes its rows once. Every query and ring is answered by the definition of distance first; then this
+//! library and one peer answer in turn, once unmeasured, when answers are compared, and then so many runs.
+
+use std::path::{Path, PathBuf};
+
+use ringdb_benches::comparison::{Requests, against, alone, table};
+use ringdb_benches::contender::contenders;
+use ringdb_benches::data::{Data, DataSet};
+use ringdb_benches::oracle::{self, RingKind};
+use ringdb_benches::peers::{self, Home, Peer, Result, write_rows};
+use ringdb_benches::{SEED, is_test_run};
+
+/// What is asked of which rows.
+struct Case {
+    name: &'static str,
+    set: DataSet,
+    rows: usize,
+    dims: usize,
+    queries: Queries,
+    rings: &'static [RingKind],
+    /// Which peers can be expected to answer in a reasonable time; `--peer` names others.
+    peers: &'static [&'static str],
+}
+
+/// How many queries, half of them stored rows.
+#[derive(Clone, Copy)]
+enum Queries {
+    /// One by one, each with its ring.
+    Single(usize),
+    /// All at once, with one ring.
+    Batch(usize),
+}
+
+const NEAR: RingKind = RingKind::Nearest(100);
+const MEDIAN: RingKind = RingKind::Median(0.0005);
+
+const CASES: &[Case] = &[
+    Case {
+        name: "uniform-64",
+        set: DataSet::Uniform,
+        rows: 10_000_000,
+        dims: 64,
+        queries: Queries::Single(20),
+        rings: &[MEDIAN, NEAR, RingKind::Quantile(0.0005)],
+        peers: &[
+            "ring-db-0.11.0",
+            "ring-db-0.3.0",
+            "faiss",
+            "numpy",
+            "usearch",
+        ],
+    },
+    Case {
+        name: "words-384",
+        set: DataSet::Words,
+        rows: 1_000_000,
+        dims: 384,
+        queries: Queries::Single(20),
+        rings: &[
+            RingKind::Median(0.005),
+            RingKind::Within(0.9),
+            RingKind::Within(0.7),
+            RingKind::Within(0.5),
+        ],
+        peers: &[
+            "ring-db-0.11.0",
+            "ring-db-0.3.0",
+            "faiss",
+            "numpy",
+            "sklearn-brute",
+        ],
+    },
+    Case {
+        name: "batch-64",
+        set: DataSet::Uniform,
+        rows: 4_000_000,
+        dims: 64,
+        queries: Queries::Batch(256),
+        rings: &[NEAR, MEDIAN],
+        peers: &["faiss", "faiss-tuned", "numpy"],
+    },
+    Case {
+        name: "batch-768",
+        set: DataSet::Uniform,
+        rows: 300_000,
+        dims: 768,
+        queries: Queries::Batch(256),
+        rings: &[NEAR, MEDIAN],
+        peers: &["faiss", "faiss-tuned", "numpy"],
+    },
+    // Where trees are at home.
+    Case {
+        name: "uniform-3",
+        set: DataSet::Uniform,
+        rows: 1_000_000,
+        dims: 3,
+        queries: Queries::Single(20),
+        rings: &[NEAR, MEDIAN],
+        peers: &["kiddo", "scipy", "sklearn-ball", "sklearn-kd"],
+    },
+];
+
+/// Coordinates of a case in a test run.
+const TEST_FLOATS: usize = 20_000;
+
+/// What the command line says.
+struct Options {
+    with_peers: bool,
+    folder: Option<PathBuf>,
+    scale: f64,
+    case: Option<String>,
+    only: Vec<String>,
+    runs: Option<usize>,
+    threads: usize,
+}
+
+impl Options {
+    fn read() -> Result<Self> {
+        use lexopt::prelude::*;
+        let mut options = Self {
+            with_peers: false,
+            folder: None,
+            scale: 1.0,
+            case: None,
+            only: Vec::new(),
+            runs: None,
+            threads: 2,
+        };
+        let mut args = lexopt::Parser::from_env();
+        while let Some(arg) = args.next()? {
+            match arg {
+                // What cargo says to every bench.
+                Long("bench") => {}
+                Long("peers") => options.with_peers = true,
+                Long("data") => options.folder = Some(args.value()?.into()),
+                Long("scale") => options.scale = args.value()?.parse()?,
+                Long("case") => options.case = Some(args.value()?.string()?),
+                Long("peer") => {
+                    let name = args.value()?.string()?;
+                    if !peers::names().any(|known| known == name) {
+                        let known: Vec<&str> = peers::names().collect();
+                        return Err(format!("no peer {name} among {}", known.join(", ")).into());
+                    }
+                    options.with_peers = true;
+                    options.only.push(name);
+                }
+                Long("runs") => options.runs = Some(args.value()?.parse()?),
+                Long("threads") => options.threads = args.value()?.parse()?,
+                // With all benches at once they are Criterion's.
+                Long(other) => eprintln!("index: ignores --{other}"),
+                _ => {}
+            }
+        }
+        let positive = options.scale > 0.0 && options.runs != Some(0) && options.threads > 0;
+        if positive {
+            Ok(options)
+        } else {
+            Err("--scale, --runs and --threads are positive".into())
+        }
+    }
+
+    /// The peers that a case is run against.
+    fn peers<'a>(&'a self, case: &'a Case) -> Vec<&'a str> {
+        match (self.with_peers, self.only.is_empty()) {
+            (false, _) => Vec::new(),
+            (true, true) => case.peers.to_vec(),
+            (true, false) => self.only.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    if is_test_run() {
+        return CASES.iter().try_for_each(test);
+    }
+    let options = Options::read()?;
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads)
+        .build_global()?;
+    // Beside what else this workspace builds.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
+    let folder = target.ok_or("there is no target directory")?.join("peers");
+    let home = Home::new(folder, options.threads)?;
+    println!("seed {SEED}, {} threads", options.threads);
+    let is_meant = |case: &&Case| {
+        let word = options.case.as_deref().unwrap_or_default();
+        case.name.contains(word)
+    };
+    CASES
+        .iter()
+        .filter(is_meant)
+        .try_for_each(|case| measure(case, &options, &home))
+}
+
+/// Few rows, one run, no peers: that it runs, and that the answers are right.
+fn test(case: &Case) -> Result<()> {
+    let data = Data::new(case.set, TEST_FLOATS / case.dims, case.dims, None)?;
+    for requests in requests(case, &data, 4) {
+        let lines = alone(&contenders(data.view()), &requests.all, 1);
+        assert!(!table(&[lines]).is_empty());
+    }
+    Ok(())
+}
+
+/// The requests of each ring, of at most so many queries.
+fn requests(case: &Case, data: &Data, queries_max: usize) -> Vec<Requests> {
+    let (count, together) = match case.queries {
+        Queries::Single(count) => (count, false),
+        Queries::Batch(count) => (count, true),
+    };
+    let queries = data.queries(case.set, count.min(queries_max));
+    // The last kind is what peers without rings are asked.
+    let kinds: Vec<RingKind> = case.rings.iter().copied().chain([NEAR]).collect();
+    let mut all = oracle::requests(data.view(), &queries, together, &kinds);
+    let instead = all.pop().unwrap_or_default();
+    let rings = case.rings.iter().zip(all);
+    rings
+        .map(|(kind, all)| Requests {
+            kind: *kind,
+            all,
+            instead: instead.clone(),
+        })
+        .collect()
+}
+
+fn measure(case: &Case, options: &Options, home: &Home) -> Result<()> {
+    let n_rows = ((case.rows as f64 * options.scale) as usize).max(1);
+    let data = Data::new(case.set, n_rows, case.dims, options.folder.as_deref())?;
+    let (n_queries, how, runs) = match case.queries {
+        Queries::Single(count) => (count, "one by one", 3),
+        Queries::Batch(count) => (count, "at once", 5),
+    };
+    let runs = options.runs.unwrap_or(runs);
+    println!(
+        "\n## {}: {n_rows} x {} rows, {}; {n_queries} queries {how}, {runs} runs each\n",
+        case.name, case.dims, data.origin
+    );
+    let requests = requests(case, &data, usize::MAX);
+    let contenders = contenders(data.view());
+    let mut groups = vec![Vec::new(); requests.len()];
+    let names = options.peers(case);
+    if names.is_empty() {
+        for (groups, requests) in groups.iter_mut().zip(&requests) {
+            groups.push(alone(&contenders, &requests.all, runs));
+        }
+    } else {
+        let files = tempfile::tempdir_in(home.folder())?;
+        let path = files.path().join("rows");
+        write_rows(&path, &data.rows)?;
+        for name in names {
+            // One that fails is said to have failed, and the others go on.
+            let mut run = || -> Result<()> {
+                let mut peer = Peer::start(name, home, files.path())?;
+                println!("- {}", peer.describe());
+                let seconds = peer.load(&path, n_rows, case.dims)?;
+                println!("  - loaded in {seconds:.2} s");
+                for (groups, requests) in groups.iter_mut().zip(&requests) {
+                    match against(&contenders, &mut peer, &data, requests, runs)? {
+                        Some(lines) => groups.push(lines),
+                        None => println!("  - cannot answer: {}", requests.kind.describe()),
+                    }
+                }
+                Ok(())
+            };
+            if let Err(error) = run() {
+                println!("- FAILED: {error}");
+            }
+        }
+    }
+    for (groups, requests) in groups.iter().zip(&requests) {
+        print!("\n{}:\n\n{}", requests.kind.describe(), table(groups));
+    }
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! One case of the comparison: this library and a peer in turn over the same requests, and a table of what came
+//! out.
+
+use std::time::Duration;
+
+use crate::contender::Contender;
+use crate::data::Data;
+use crate::oracle::{Request, RingKind};
+use crate::peers::{Difference, Peer, Question, Result};
+use crate::{Times, median_ratio};
+
+/// What both sides wait before each call, so that threads of the other one that spin for more work have gone to
+/// sleep.
+const PAUSE: Duration = Duration::from_millis(30);
+
+/// One line of a table.
+#[derive(Debug, Clone)]
+pub struct Line {
+    name: String,
+    version: String,
+    times: Times,
+    /// Its time by that of the first line of its group.
+    ratio: f64,
+    hits: usize,
+    difference: Difference,
+}
+
+/// The requests of one kind of ring.
+#[derive(Debug)]
+pub struct Requests {
+    /// The kind.
+    pub kind: RingKind,
+    /// One for each query, or one for all.
+    pub all: Vec<Request>,
+    /// Disks of few hits, for peers without rings.
+    pub instead: Vec<Request>,
+}
+
+impl Requests {
+    /// What a peer is asked, and what has to be said about it; nothing when it can answer nothing like it.
+    fn for_peer(&self, peer: &Peer) -> Option<(&[Request], Question, &'static str)> {
+        let is_ring = matches!(self.kind, RingKind::Median(_));
+        if is_ring && peer.can("ring") || !is_ring && peer.can("disk") {
+            return Some((&self.all, Question::Ring, ""));
+        }
+        if peer.can("disk") {
+            return Some((
+                &self.instead,
+                Question::Ring,
+                ", a disk of few hits instead",
+            ));
+        }
+        match self.kind {
+            // The disk up to the k-th nearest row holds the k nearest, and no more unless distances are equal;
+            // one radius for many queries does not.
+            RingKind::Nearest(count) if peer.can("nearest") && self.all.len() > 1 => Some((
+                &self.all,
+                Question::Nearest(count),
+                ", the nearest k instead",
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// This library alone, every way that it has in turn.
+///
+/// # Panics
+/// If an answer is wrong.
+#[must_use]
+pub fn alone(contenders: &[Contender<'_>], requests: &[Request], runs: usize) -> Vec<Line> {
+    let mut seconds = vec![Vec::new(); contenders.len()];
+    for run in 0..=runs {
+        for request in requests {
+            run_contenders(contenders, request, run, Duration::ZERO, &mut seconds);
+        }
+    }
+    lines(contenders, requests, &seconds)
+}
+
+/// This library and a peer in turn. The first round is not measured: there the answers are held against the
+/// right ones, which this library must give and a peer may miss. Nothing when the peer can answer nothing like
+/// it.
+///
+/// # Errors
+/// When the peer fails.
+///
+/// # Panics
+/// If an answer of this library is wrong.
+pub fn against(
+    contenders: &[Contender<'_>],
+    peer: &mut Peer,
+    data: &Data,
+    requests: &Requests,
+    runs: usize,
+) -> Result<Option<Vec<Line>>> {
+    let Some((theirs, question, remark)) = requests.for_peer(peer) else {
+        return Ok(None);
+    };
+    let mut seconds = vec![Vec::new(); contenders.len()];
+    let (mut their_seconds, mut difference) = (Vec::new(), Difference::default());
+    for run in 0..=runs {
+        for (ours, theirs) in requests.all.iter().zip(theirs) {
+            let pause = if run == 0 { Duration::ZERO } else { PAUSE };
+            run_contenders(contenders, ours, run, pause, &mut seconds);
+            std::thread::sleep(pause);
+            if run == 0 {
+                let found = peer.answer(theirs, question)?;
+                difference.add(&found, theirs, data.view())?;
+            } else {
+                their_seconds.push(peer.time(theirs, question)?);
+            }
+        }
+    }
+    let mut lines = lines(contenders, &requests.all, &seconds);
+    let times = Times::from_seconds(&their_seconds);
+    lines.push(Line {
+        name: format!("{}{remark}", peer.name()),
+        version: peer.version().to_owned(),
+        ratio: median_ratio(&times, &lines[0].times),
+        times,
+        hits: theirs.iter().map(Request::hits).sum::<usize>() + difference.extra
+            - difference.missing,
+        difference,
+    });
+    Ok(Some(lines))
+}
+
+fn run_contenders(
+    contenders: &[Contender<'_>],
+    request: &Request,
+    run: usize,
+    pause: Duration,
+    seconds: &mut [Vec<f64>],
+) {
+    for (contender, seconds) in contenders.iter().zip(seconds) {
+        std::thread::sleep(pause);
+        let (time, found) = contender.run(request);
+        assert!(
+            found == request.expected,
+            "{}: a wrong answer",
+            contender.name
+        );
+        if run > 0 {
+            seconds.push(time);
+        }
+    }
+}
+
+fn lines(contenders: &[Contender<'_>], requests: &[Request], seconds: &[Vec<f64>]) -> Vec<Line> {
+    let times: Vec<Times> = seconds.iter().map(|all| Times::from_seconds(all)).collect();
+    let named = contenders.iter().zip(&times);
+    named
+        .map(|(contender, own)| Line {
+            name: contender.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ratio: median_ratio(own, &times[0]),
+            times: own.clone(),
+            hits: requests.iter().map(Request::hits).sum(),
+            difference: Difference::default(),
+        })
+        .collect()
+}
+
+/// The table of groups of lines, each group measured in turn.
+#[must_use]
+pub fn table(groups: &[Vec<Line>]) -> String {
+    let mut text =
+        "| | version | median | min | max | ratio | hits | missing | extra | beyond rounding |\n\
+                    |---|---|---|---|---|---|---|---|---|---|\n"
+            .to_owned();
+    for line in groups.iter().flatten() {
+        let times = [line.times.median(), line.times.min(), line.times.max()];
+        let [median, min, max] = times.map(|seconds| format!("{:.3} ms", 1e3 * seconds));
+        let Difference {
+            missing,
+            extra,
+            beyond_rounding,
+        } = line.difference;
+        text.push_str(&format!(
+            "| {} | {} | {median} | {min} | {max} | {:.2} | {} | {missing} | {extra} | {beyond_rounding} |\n",
+            line.name, line.version, line.ratio, line.hits,
+        ));
+    }
+    text
+}

@@ -1,0 +1,194 @@
+//! The data sets of the comparison, seeded, and queries for them.
+
+use std::path::Path;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use rayon::prelude::*;
+use ringdb_index::Rows;
+use ringdb_npy::{Npy, NpyError};
+
+use crate::SEED;
+use crate::peers::Result;
+
+/// The deviation of the noise on every coordinate of a copy.
+const NOISE: f32 = 0.002;
+
+/// Rows that share one seed, so that threads can make them in any order.
+const CHUNK_ROWS: usize = 1024;
+
+/// The vectors of all nouns of WordNet, in the folder that a person names.
+const FULL: &str = "wordnet-minilm-384-f16.npy";
+
+/// Those of some of them, in this repository.
+const DEMO: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../crates/ringdb-cli/demo/words-384-f16.npy"
+);
+
+/// Where rows come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataSet {
+    /// Every coordinate uniform in [-1, 1).
+    Uniform,
+    /// Copies of the vectors of words, over and over, each coordinate with a little normal noise.
+    Words,
+}
+
+/// Rows in memory.
+#[derive(Debug)]
+pub struct Data {
+    /// All coordinates, row by row.
+    pub rows: Vec<f32>,
+    /// Coordinates of a row.
+    pub dims: usize,
+    /// One line on what they are.
+    pub origin: String,
+}
+
+impl Data {
+    /// Makes `n_rows` rows; `folder` may hold the full set of words.
+    ///
+    /// # Errors
+    /// When vectors of words cannot be read, or do not have `dims` coordinates.
+    pub fn new(set: DataSet, n_rows: usize, dims: usize, folder: Option<&Path>) -> Result<Self> {
+        let mut rows = vec![0.0_f32; n_rows * dims];
+        let chunks = rows.par_chunks_mut(CHUNK_ROWS * dims).enumerate();
+        let origin = match set {
+            DataSet::Uniform => {
+                chunks.for_each(|(number, chunk)| {
+                    let mut rng = rng(number);
+                    chunk.fill_with(|| rng.random_range(-1.0..1.0));
+                });
+                "uniform in [-1, 1)".to_owned()
+            }
+            DataSet::Words => {
+                let path = match folder {
+                    Some(folder) => folder.join(FULL),
+                    None => DEMO.into(),
+                };
+                let base = vectors(&path, dims)?;
+                chunks.for_each(|(number, chunk)| {
+                    let mut rng = rng(number);
+                    let copied = base.chunks_exact(dims).cycle();
+                    let first = number * CHUNK_ROWS % (base.len() / dims);
+                    for (row, copied) in chunk.chunks_exact_mut(dims).zip(copied.skip(first)) {
+                        row.copy_from_slice(copied);
+                        add_noise(row, &mut rng);
+                    }
+                });
+                let count = base.len() / dims;
+                let which = if folder.is_some() {
+                    "the full set"
+                } else {
+                    "the demo words"
+                };
+                format!("noised copies (deviation {NOISE}) of {count} words, {which}")
+            }
+        };
+        Ok(Self { rows, dims, origin })
+    }
+
+    /// The rows as the index sees them.
+    ///
+    /// # Panics
+    /// If there are more rows than ids.
+    #[must_use]
+    pub fn view(&self) -> Rows<'_> {
+        Rows::new(&self.rows, self.dims).expect("whole rows")
+    }
+
+    /// Queries: stored rows and, in turn with them, vectors of the same kind that are not stored.
+    ///
+    /// # Panics
+    /// If there are no rows.
+    #[must_use]
+    pub fn queries(&self, set: DataSet, count: usize) -> Vec<Vec<f32>> {
+        // No chunk has this seed.
+        let mut rng = rng(usize::MAX);
+        let rows = self.view();
+        let query = |number: usize| {
+            let id = rng.random_range(0..rows.len() as u32);
+            let mut query = rows.row(id).expect("a stored row").to_vec();
+            match set {
+                _ if number.is_multiple_of(2) => {}
+                DataSet::Uniform => query.fill_with(|| rng.random_range(-1.0..1.0)),
+                DataSet::Words => add_noise(&mut query, &mut rng),
+            }
+            query
+        };
+        (0..count).map(query).collect()
+    }
+}
+
+fn rng(number: usize) -> SmallRng {
+    SmallRng::seed_from_u64(SEED.rotate_right(16) ^ number as u64)
+}
+
+/// The rows of a .npy file.
+fn vectors(path: &Path, dims: usize) -> Result<Vec<f32>> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let bytes = std::fs::read(path).map_err(|error| named(&error))?;
+    let npy = Npy::parse(&bytes).map_err(|error| named(&error))?;
+    if npy.dims() != dims || npy.is_empty() {
+        let what = format!("{} rows of {} dims", npy.len(), npy.dims());
+        return Err(named(&what).into());
+    }
+    let mut vectors = Vec::with_capacity(npy.len() * dims);
+    npy.for_each_row(|_, row| {
+        vectors.extend_from_slice(row);
+        Ok::<(), NpyError>(())
+    })?;
+    Ok(vectors)
+}
+
+/// Adds normal noise, two numbers at a time, as Box and Muller have it.
+fn add_noise(row: &mut [f32], rng: &mut SmallRng) {
+    for pair in row.chunks_mut(2) {
+        // 1 minus what is below 1 is not 0.
+        let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt() * NOISE;
+        let (sine, cosine) = (std::f32::consts::TAU * rng.random::<f32>()).sin_cos();
+        for (coordinate, part) in pair.iter_mut().zip([cosine, sine]) {
+            *coordinate += radius * part;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_lie_near_their_words() {
+        let base = vectors(Path::new(DEMO), 384).expect("the demo words");
+        let n_words = base.len() / 384;
+        let data = Data::new(DataSet::Words, n_words + 3000, 384, None).expect("the demo words");
+        for id in [0, 1, 1500, n_words - 1, n_words, n_words + 2999] {
+            let row = &data.rows[id * 384..][..384];
+            let word = &base[id % n_words * 384..][..384];
+            let distance = ringdb_index::distance(row, word);
+            // The noise of 384 coordinates has a length of 0.0392, give or take 0.0014.
+            assert!((0.03..0.05).contains(&distance), "{id}: {distance}");
+        }
+        assert!(data.origin.ends_with("the demo words"), "{}", data.origin);
+    }
+
+    #[test]
+    fn every_other_query_is_stored() {
+        for set in [DataSet::Uniform, DataSet::Words] {
+            let data = Data::new(set, 40, 384, None).expect("the demo words");
+            let stored = |query: &Vec<f32>| data.rows.chunks(384).any(|row| row == query);
+            let queries = data.queries(set, 6);
+            let found: Vec<bool> = queries.iter().map(stored).collect();
+            assert_eq!(found, [true, false, true, false, true, false], "{set:?}");
+            assert_eq!(queries, data.queries(set, 6));
+        }
+    }
+
+    #[test]
+    fn a_folder_without_the_words_is_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let error = Data::new(DataSet::Words, 1, 384, Some(folder.path())).expect_err("no file");
+        assert!(error.to_string().contains(FULL), "{error}");
+    }
+}
