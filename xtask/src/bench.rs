@@ -1,33 +1,63 @@
-//! `cargo xtask bench`: the Criterion benches, after a description of the machine that their numbers hold for.
+//! `cargo xtask bench`: the benches, after a description of the machine that their numbers hold for.
 
 use std::ffi::OsString;
+use std::path::{Path, absolute};
 
 use crate::run::{self, Result, cargo};
 
 /// Runs the named bench, or all of them.
 pub(crate) fn task(args: &mut lexopt::Parser) -> Result<()> {
-    let (mut name, mut rest) = (None, Vec::<OsString>::new());
-    loop {
-        // What follows `--` goes to Criterion as it is.
-        if let Some(mut raw) = args.try_raw_args()
-            && raw.next_if(|next| next == "--").is_some()
-        {
-            rest.extend(raw);
-            break;
-        }
-        match args.next()? {
-            Some(lexopt::Arg::Value(value)) if name.is_none() => name = Some(value),
-            Some(arg) => return Err(arg.unexpected().into()),
-            None => break,
-        }
-    }
+    let Request { name, passed } = read(args)?;
     println!("{}", machine());
     let mut bench = cargo("bench --locked -p ringdb-benches");
     match &name {
         Some(name) => bench.arg("--bench").arg(name),
         None => bench.arg("--benches"),
     };
-    run::run(bench.arg("--").args(rest))
+    run::run(bench.arg("--").args(passed))
+}
+
+/// What the command line asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Request {
+    name: Option<OsString>,
+    /// What the bench is told.
+    passed: Vec<OsString>,
+}
+
+fn read(args: &mut lexopt::Parser) -> Result<Request> {
+    let mut request = Request::default();
+    loop {
+        // What follows `--` goes to the bench as it is.
+        if let Some(mut raw) = args.try_raw_args()
+            && raw.next_if(|next| next == "--").is_some()
+        {
+            request.passed.extend(raw);
+            break;
+        }
+        match args.next()? {
+            Some(lexopt::Arg::Value(value)) if request.name.is_none() => request.name = Some(value),
+            Some(lexopt::Arg::Long("peers")) => request.passed.push("--peers".into()),
+            Some(lexopt::Arg::Long("data")) => {
+                let folder = args.value()?;
+                // Cargo runs a bench in the folder of its package.
+                let folder = absolute(Path::new(&folder))?;
+                request.passed.extend(["--data".into(), folder.into()]);
+            }
+            Some(arg) => return Err(arg.unexpected().into()),
+            None => break,
+        }
+    }
+    // Criterion would not know what to do with it.
+    if request.name.as_ref().is_none_or(|name| name != "index")
+        && request
+            .passed
+            .iter()
+            .any(|arg| arg == "--peers" || arg == "--data")
+    {
+        return Err("--peers and --data go with the bench `index`".into());
+    }
+    Ok(request)
 }
 
 /// Processor, memory and kernel, as far as the system tells.
@@ -69,6 +99,37 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn check_arguments(args: &[&str], expected: Option<(Option<&str>, &[&str])>) {
+        let found = read(&mut lexopt::Parser::from_args(args));
+        let expected = expected.map(|(name, passed)| Request {
+            name: name.map(OsString::from),
+            passed: passed.iter().map(OsString::from).collect(),
+        });
+        assert_eq!(found.ok(), expected, "{args:?}");
+    }
+
+    #[test]
+    fn arguments_go_where_they_belong() {
+        check_arguments(&[], Some((None, &[])));
+        check_arguments(&["--", "--a", "b"], Some((None, &["--a", "b"])));
+        check_arguments(&["scan", "--", "--a"], Some((Some("scan"), &["--a"])));
+        check_arguments(
+            &["index", "--peers", "--", "--scale", "1"],
+            Some((Some("index"), &["--peers", "--scale", "1"])),
+        );
+        check_arguments(&["scan", "--peers"], None);
+        check_arguments(&["--peers"], None);
+        check_arguments(&["index", "--data"], None);
+        check_arguments(&["index", "other"], None);
+        check_arguments(&["index", "--scale"], None);
+        let here = absolute("words").expect("the working folder has a path");
+        let here = here.to_str().expect("its path is text");
+        check_arguments(
+            &["index", "--data", "words"],
+            Some((Some("index"), &["--data", here])),
+        );
+    }
 
     #[test]
     fn a_machine_is_described_in_one_line() {

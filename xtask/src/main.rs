@@ -25,7 +25,10 @@ Usage: cargo xtask TASK [ARGUMENTS]
   tidy                         the laws of the code base that a program can check
   compat                       ring-db 0.3.0 and 0.3.1: their tests, example, README and directories, against our facade
   aarch64 [ARGUMENTS]          the index's tests for 64-bit Arm, under qemu; ARGUMENTS go to the tests
-  bench [NAME] [-- ARGUMENTS]  the Criterion benches, or the one named; ARGUMENTS go to Criterion
+  bench [NAME] [-- ARGUMENTS]  the benches, or the one named; ARGUMENTS go to it, most often to Criterion
+  bench index [--peers] [--data FOLDER] [-- ARGUMENTS]
+                               searches of this library, and of others in processes of their own, which it makes first;
+                               FOLDER may hold the vectors of all words
   fuzz [TARGET] [--seconds N]  the fuzz targets, or the one named, for N seconds each (60)
   reliability [ARGUMENTS]      the campaigns that damage databases, cut the power and fail calls; --help lists them
   help                         this text
