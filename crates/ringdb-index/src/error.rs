@@ -57,6 +57,14 @@ pub enum Error {
         /// Number of rows.
         len: usize,
     },
+    /// Neither one ring for all queries nor one for each.
+    #[error("{rings} rings for {queries} queries, must be 1 or as many")]
+    RingCount {
+        /// Rings given.
+        rings: usize,
+        /// Queries given.
+        queries: usize,
+    },
     /// Bytes that are not the codes of these rows.
     #[error("{what}: {value}, not those of these rows")]
     InvalidCodes {

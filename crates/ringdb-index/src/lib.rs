@@ -59,6 +59,7 @@ mod build;
 mod explain;
 mod plan;
 mod span;
+mod batch;
 
 mod search;
 
@@ -70,6 +71,6 @@ pub use explain::{Explain, Tier, TierReport};
 pub use kernel::Kernel;
 pub use ring::Ring;
 pub use rows::{DIMS_MAX, ROWS_MAX, Rows, check_finite};
-pub use search::{count, distances, ring_ids, search};
+pub use search::{Batch, count, distances, ring_ids, search, search_many};
 pub use segment::Segment;
 pub use span::{Guard, Trusted};

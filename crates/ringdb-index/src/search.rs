@@ -7,6 +7,8 @@
 
 use rayon::prelude::*;
 
+use crate::batch::{BlockFound, BlockRoom};
+use crate::code::BATCH_QUERIES;
 use crate::distance::check_environment;
 use crate::error::{Error, Result};
 use crate::explain::Explain;
@@ -102,6 +104,158 @@ fn run<G: Guard>(
         .into_par_iter()
         .map(|i| field.search(&ask, span(i), wants_ids))
         .collect()
+}
+
+/// Queries that pass over the rows together; more take another pass.
+const PASS_QUERIES: usize = 256;
+
+/// Tasks of a pass, at least, if there are queries enough: a few for each of many threads.
+const PASS_TASKS: usize = 64;
+
+/// What many queries found.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Batch {
+    /// Where the ids of each query begin, and then where those of the last one end.
+    pub offsets: Vec<usize>,
+    /// The ids of all queries, one query after the other, ascending within each.
+    pub ids: Vec<u32>,
+    /// What was done for all of them together.
+    pub explain: Explain,
+}
+
+impl Batch {
+    /// Number of queries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// Whether there were no queries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The ids of one query.
+    ///
+    /// # Panics
+    /// If there is no such query.
+    #[must_use]
+    pub fn ids_of(&self, query: usize) -> &[u32] {
+        &self.ids[self.offsets[query]..self.offsets[query + 1]]
+    }
+}
+
+/// As [`search`], for many queries at once, row-major as the rows are, and one ring for all of them or one
+/// for each. Each finds what it would find alone.
+///
+/// Up to 256 queries share one pass over the rows, so that memory is read once for all of them; besides
+/// the answer, of which there may be two copies for a while, the search holds these queries in the form of
+/// its kernels, some 12 bytes a coordinate, and 4 bytes for each query and block of rows.
+///
+/// ```
+/// use ringdb_index::{Kernel, Ring, Rows, Segment, Trusted, search_many};
+///
+/// let rows = Rows::new(&[0.0, 0.0, 3.0, 4.0, 6.0, 8.0], 2)?;
+/// let ring = Ring::within(5.0)?;
+/// let queries = [0.0, 0.0, 6.0, 8.0];
+/// let batch = search_many(Segment::new(rows), &queries, &[ring], Kernel::fastest(), &Trusted)?;
+/// assert_eq!((batch.ids_of(0), batch.ids_of(1)), (&[0, 1][..], &[1, 2][..]));
+/// # Ok::<(), ringdb_index::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`search`]; [`Error::DimensionMismatch`] with the length of the last query if it is not whole,
+/// [`Error::NotFinite`] with a position in `queries`, [`Error::RingCount`].
+pub fn search_many<G: Guard>(
+    segment: Segment<'_>,
+    queries: &[f32],
+    rings: &[Ring],
+    kernel: Kernel,
+    guard: &G,
+) -> std::result::Result<Batch, G::Error> {
+    let dims = segment.rows().dims();
+    if !queries.len().is_multiple_of(dims) {
+        let got = queries.len() % dims;
+        return Err(Error::DimensionMismatch {
+            expected: dims,
+            got,
+        }
+        .into());
+    }
+    check_finite(queries)?;
+    let n_queries = queries.len() / dims;
+    if rings.len() != 1 && rings.len() != n_queries {
+        let (rings, queries) = (rings.len(), n_queries);
+        return Err(Error::RingCount { rings, queries }.into());
+    }
+    let field = Field::new(segment, kernel, guard);
+    let mut batch = Batch {
+        offsets: vec![0],
+        ..Batch::default()
+    };
+    for (pass, queries) in queries.chunks(PASS_QUERIES * dims).enumerate() {
+        let asks = queries.par_chunks(dims).enumerate().map(|(i, query)| {
+            let ring = rings.get(pass * PASS_QUERIES + i).unwrap_or(&rings[0]);
+            Ask::new(field.codes, query, ring.thresholds())
+        });
+        let asks: Vec<Ask> = asks.collect();
+        search_pass(&field, &asks, &mut batch)?;
+    }
+    Ok(batch)
+}
+
+/// Appends what a pass of queries finds.
+fn search_pass<G: Guard>(
+    field: &Field<'_, G>,
+    asks: &[Ask],
+    batch: &mut Batch,
+) -> std::result::Result<(), G::Error> {
+    let (n_rows, block_rows) = (field.rows.len(), field.block_rows());
+    let n_blocks = n_rows.div_ceil(block_rows);
+    // Where blocks are few, several tasks share one.
+    let parts = (PASS_TASKS / n_blocks.max(1)).clamp(1, asks.len().div_ceil(BATCH_QUERIES));
+    let part_asks = asks.len().div_ceil(parts).next_multiple_of(BATCH_QUERIES);
+    let parts = asks.len().div_ceil(part_asks);
+    let found: std::result::Result<Vec<BlockFound>, G::Error> = (0..n_blocks * parts)
+        .into_par_iter()
+        .map_init(BlockRoom::new, |room, task| {
+            let (block, part) = (task / parts, task % parts);
+            let rows = block * block_rows..n_rows.min((block + 1) * block_rows);
+            let asks = &asks[part * part_asks..asks.len().min((part + 1) * part_asks)];
+            field.search_block(asks, rows, room)
+        })
+        .collect();
+    let found = found?;
+    let before = batch.ids.len();
+    let mut totals = vec![0; asks.len()];
+    for (task, found) in found.iter().enumerate() {
+        let totals = &mut totals[task % parts * part_asks..];
+        for (total, &count) in totals.iter_mut().zip(&found.counts) {
+            *total += count as usize;
+        }
+        batch.explain += found.explain;
+    }
+    let mut places: Vec<usize> = Vec::with_capacity(asks.len());
+    let mut end = before;
+    for total in totals {
+        places.push(end);
+        end += total;
+        batch.offsets.push(end);
+    }
+    batch.ids.resize(end, 0);
+    for (task, found) in found.into_iter().enumerate() {
+        let places = &mut places[task % parts * part_asks..];
+        let mut ids = found.ids.as_slice();
+        for (place, &count) in places.iter_mut().zip(&found.counts) {
+            let (of_query, rest) = ids.split_at(count as usize);
+            batch.ids[*place..*place + of_query.len()].copy_from_slice(of_query);
+            *place += of_query.len();
+            ids = rest;
+        }
+    }
+    Ok(())
 }
 
 /// The distances of the rows with these ids from `query`, in the order of `ids`, which may be any

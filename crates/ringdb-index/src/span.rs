@@ -111,7 +111,6 @@ impl Found {
 
 /// Room for one chunk, reused for the next.
 pub(crate) struct Room {
-    pub(crate) judged: Judged,
     unsure: [u16; CHUNK_ROWS],
     left: [u16; CHUNK_ROWS],
 }
@@ -119,7 +118,6 @@ pub(crate) struct Room {
 impl Room {
     pub(crate) fn new() -> Self {
         Self {
-            judged: Judged::new(),
             unsure: [0; CHUNK_ROWS],
             left: [0; CHUNK_ROWS],
         }
@@ -222,13 +220,13 @@ impl<'a, G: Guard> Field<'a, G> {
         self.guard.codes(codes.tile_bytes(tiles))?;
         let costs = Costs::new(self.rows.dims());
         let chunk_rows = self.chunk_rows();
-        let mut room = Room::new();
+        let (mut judged, mut room) = (Judged::new(), Room::new());
         for first in span.clone().step_by(chunk_rows) {
             let rows = first..span.end.min(first + chunk_rows);
             let chunk = chunk_of(codes, query, rows.clone());
-            self.kernel.judge_tiles(&chunk, &mut room.judged);
+            self.kernel.judge_tiles(&chunk, &mut judged);
             let [unsure, unsure_fine] =
-                self.refine(ask, codes, &chunk, rows.clone(), &mut room, found)?;
+                self.refine(ask, codes, &chunk, &mut judged, &mut room, found)?;
             let (left, n) = (rows.end..span.end, rows.len() as f64);
             if !left.is_empty() && costs.prefer_scan(unsure as f64 / n, unsure_fine as f64 / n) {
                 found.explain.switch();
@@ -245,15 +243,12 @@ impl<'a, G: Guard> Field<'a, G> {
         ask: &Ask,
         codes: &Codes<'a>,
         chunk: &CodeChunk<'_>,
-        rows: Range<usize>,
+        judged: &mut Judged,
         room: &mut Room,
         found: &mut Found,
     ) -> Result<[usize; 2], G::Error> {
-        let Room {
-            judged,
-            unsure,
-            left,
-        } = room;
+        let Room { unsure, left } = room;
+        let rows = chunk.first..chunk.first + chunk.rows;
         let n_tiles = rows.len().div_ceil(TILE_ROWS);
         let n_unsure = judged.unsure(n_tiles, unsure);
         let inside_codes = judged.count(n_tiles);
@@ -301,6 +296,7 @@ pub(crate) fn chunk_of<'a>(
 ) -> CodeChunk<'a> {
     CodeChunk {
         tiles: codes.tiles(rows.start / TILE_ROWS..rows.end.div_ceil(TILE_ROWS)),
+        first: rows.start,
         rows: rows.len(),
         query,
     }

@@ -9,7 +9,7 @@
 //! docs/EXACTNESS.md; the names here are its names.
 //!
 //! Reading order: `layout` (where the bytes lie), `round` (in a direction), `frame` (centre and scale of a set of rows),
-//! `encode` (rows into codes), `certificate` (a query in integers, and its bound), `view` (borrowed
+//! `encode` (rows into codes), `certificate` (a query in integers, and its bound), `batch` (queries side by side), `view` (borrowed
 //! codes, checked once).
 
 mod layout;
@@ -21,8 +21,11 @@ mod encode;
 
 mod certificate;
 
+mod batch;
+
 mod view;
 
+pub(crate) use batch::{BATCH_QUERIES, CodeBatch};
 pub(crate) use certificate::{CodeQuery, Verdict, verdict};
 pub(crate) use encode::encode_tile;
 pub(crate) use frame::{centre_of_sample, largest_norm_sq, typical_norm};

@@ -13,7 +13,7 @@ use std::arch::x86_64::*;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
 use super::codes::{self, CodeChunk, CodeLanes, Judged};
 use super::lanes::{self, Lanes};
-use crate::code::{CodeQuery, GROUP, LINE, Line, TILE_ROWS};
+use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, GROUP, LINE, Line, TILE_ROWS};
 use crate::ring::Thresholds;
 
 /// Proof that this processor has AVX2 and FMA.
@@ -43,6 +43,17 @@ impl Avx2 {
     pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
         // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
         unsafe { judge_tiles(self, chunk, judged) }
+    }
+
+    pub(super) fn judge_batch(
+        self,
+        tiles: &[Line],
+        rows: usize,
+        batch: &CodeBatch<'_>,
+        judged: &mut [Judged; BATCH_QUERIES],
+    ) {
+        // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
+        unsafe { judge_batch(self, tiles, rows, batch, judged) }
     }
 
     pub(super) fn judge_fine(
@@ -83,6 +94,17 @@ fn s64(lanes: Avx2, row: &[f32], query: &Prepared) -> f64 {
 #[target_feature(enable = "avx2,fma")]
 fn judge_tiles(lanes: Avx2, chunk: &CodeChunk<'_>, judged: &mut Judged) {
     codes::judge_tiles(lanes, chunk, judged);
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn judge_batch(
+    lanes: Avx2,
+    tiles: &[Line],
+    rows: usize,
+    batch: &CodeBatch<'_>,
+    judged: &mut [Judged; BATCH_QUERIES],
+) {
+    codes::judge_batch(lanes, tiles, rows, batch, judged);
 }
 
 #[target_feature(enable = "avx2,fma")]

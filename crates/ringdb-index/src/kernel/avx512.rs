@@ -13,7 +13,7 @@ use std::arch::x86_64::*;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
 use super::codes::{self, CodeChunk, CodeLanes, Judged, Masks};
 use super::lanes::{self, Lanes};
-use crate::code::{CodeQuery, GROUP, LINE, Line, TAIL_LINES, TILE_ROWS};
+use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, GROUP, LINE, Line, TAIL_LINES, TILE_ROWS};
 use crate::ring::Thresholds;
 
 /// Proof that this processor has AVX-512F, with BW and VNNI, and AVX2.
@@ -47,6 +47,17 @@ impl Avx512 {
     pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
         // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
         unsafe { judge_tiles(self, chunk, judged) }
+    }
+
+    pub(super) fn judge_batch(
+        self,
+        tiles: &[Line],
+        rows: usize,
+        batch: &CodeBatch<'_>,
+        judged: &mut [Judged; BATCH_QUERIES],
+    ) {
+        // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
+        unsafe { judge_batch(self, tiles, rows, batch, judged) }
     }
 
     pub(super) fn judge_fine(
@@ -87,6 +98,17 @@ fn s64(lanes: Avx512, row: &[f32], query: &Prepared) -> f64 {
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn judge_tiles(lanes: Avx512, chunk: &CodeChunk<'_>, judged: &mut Judged) {
     codes::judge_tiles(lanes, chunk, judged);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn judge_batch(
+    lanes: Avx512,
+    tiles: &[Line],
+    rows: usize,
+    batch: &CodeBatch<'_>,
+    judged: &mut [Judged; BATCH_QUERIES],
+) {
+    codes::judge_batch(lanes, tiles, rows, batch, judged);
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -206,6 +228,38 @@ impl CodeLanes for Avx512 {
             let mut dots = [0; TILE_ROWS];
             let unbiased = _mm512_sub_epi32(sum, _mm512_set1_epi32(query.bias));
             _mm512_storeu_si512(dots.as_mut_ptr().cast(), unbiased);
+            dots
+        }
+    }
+
+    #[inline(always)]
+    fn dots_of_batch(
+        self,
+        codes: &[Line],
+        batch: &CodeBatch<'_>,
+    ) -> [[i32; TILE_ROWS]; BATCH_QUERIES] {
+        // SAFETY: `self` proves AVX-512F and VNNI. The loads need no alignment and read the 64 bytes of
+        // one line each; the stores fill arrays of sixteen i32 that this function owns.
+        unsafe {
+            let mut highs = [_mm512_setzero_si512(); BATCH_QUERIES];
+            let mut lows = [_mm512_setzero_si512(); BATCH_QUERIES];
+            for (line, planes) in codes.iter().zip(&batch.planes) {
+                let line = _mm512_loadu_si512(line.as_ptr().cast());
+                let (fours, _) = planes.as_chunks::<GROUP>();
+                for i in 0..BATCH_QUERIES {
+                    let (high, low) = (fours[i], fours[BATCH_QUERIES + i]);
+                    let high = _mm512_set1_epi32(i32::from_ne_bytes(high));
+                    let low = _mm512_set1_epi32(i32::from_ne_bytes(low));
+                    highs[i] = _mm512_dpbusd_epi32(highs[i], line, high);
+                    lows[i] = _mm512_dpbusd_epi32(lows[i], line, low);
+                }
+            }
+            let mut dots = [[0; TILE_ROWS]; BATCH_QUERIES];
+            for i in 0..BATCH_QUERIES {
+                let sum = _mm512_add_epi32(_mm512_slli_epi32::<8>(highs[i]), lows[i]);
+                let unbiased = _mm512_sub_epi32(sum, _mm512_set1_epi32(batch.queries[i].bias));
+                _mm512_storeu_si512(dots[i].as_mut_ptr().cast(), unbiased);
+            }
             dots
         }
     }

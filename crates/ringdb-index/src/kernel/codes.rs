@@ -23,7 +23,10 @@
 
 use super::chunk::{CHUNK_ROWS, Prepared};
 use super::lanes::{self, Lanes};
-use crate::code::{CodeQuery, Line, TAIL_LINES, TILE_ROWS, TileTail, Verdict, step_from, verdict};
+use crate::code::{
+    BATCH_QUERIES, CodeBatch, CodeQuery, Line, TAIL_LINES, TILE_ROWS, TileTail, Verdict, step_from,
+    verdict,
+};
 use crate::ring::Thresholds;
 
 /// The most tiles that a kernel takes at once.
@@ -36,6 +39,20 @@ const AHEAD: usize = 24;
 pub(super) trait CodeLanes: Lanes {
     /// The dot products of sixteen rows of codes, as they are stored, with the query; wrapping.
     fn dots(self, codes: &[Line], query: &CodeQuery) -> [i32; TILE_ROWS];
+
+    /// The same for each query of a batch.
+    #[inline(always)]
+    fn dots_of_batch(
+        self,
+        codes: &[Line],
+        batch: &CodeBatch<'_>,
+    ) -> [[i32; TILE_ROWS]; BATCH_QUERIES] {
+        let mut dots = [[0; TILE_ROWS]; BATCH_QUERIES];
+        for (dots, query) in dots.iter_mut().zip(batch.queries) {
+            *dots = self.dots(codes, query);
+        }
+        dots
+    }
 
     /// The verdicts on sixteen rows.
     #[inline(always)]
@@ -62,6 +79,8 @@ pub(crate) struct Masks {
 pub(crate) struct CodeChunk<'a> {
     /// Whole tiles.
     pub(crate) tiles: &'a [Line],
+    /// The first row.
+    pub(crate) first: usize,
     /// Rows that exist; those of the last tile beyond them have no verdict.
     pub(crate) rows: usize,
     pub(crate) query: &'a CodeQuery,
@@ -140,15 +159,54 @@ pub(super) fn judge_tiles<L: CodeLanes>(lanes: L, chunk: &CodeChunk<'_>, judged:
         };
         *dots = lanes.dots(codes, query);
         let found = lanes.judge(tail, query, dots);
-        let exist = match left {
-            TILE_ROWS.. => u16::MAX,
-            _ => (1 << left) - 1,
-        };
+        let exist = existing(left);
         *masks = Masks {
             inside: found.inside & exist,
             unsure: found.unsure & exist,
         };
         left = left.saturating_sub(TILE_ROWS);
+    }
+}
+
+/// The first look of all queries of a batch: each tile is read once.
+#[inline(always)]
+pub(super) fn judge_batch<L: CodeLanes>(
+    lanes: L,
+    tiles: &[Line],
+    rows: usize,
+    batch: &CodeBatch<'_>,
+    judged: &mut [Judged; BATCH_QUERIES],
+) {
+    let tiles = tiles.chunks_exact(batch.planes.len() + TAIL_LINES);
+    let mut left = rows;
+    for (i, tile) in tiles.enumerate().take(CHUNK_TILES) {
+        let Some((codes, tail)) = tile.split_last_chunk::<TAIL_LINES>() else {
+            return;
+        };
+        let dots = lanes.dots_of_batch(codes, batch);
+        let exist = existing(left);
+        for ((judged, query), dots) in judged.iter_mut().zip(batch.queries).zip(&dots) {
+            let found = lanes.judge(tail, query, dots);
+            let masks = Masks {
+                inside: found.inside & exist,
+                unsure: found.unsure & exist,
+            };
+            judged.masks[i] = masks;
+            // They are looked at where a row is unsure only.
+            if masks.unsure != 0 {
+                judged.dots[i] = *dots;
+            }
+        }
+        left = left.saturating_sub(TILE_ROWS);
+    }
+}
+
+/// A bit for each row of a tile that exists, if so many are left.
+#[inline(always)]
+fn existing(left: usize) -> u16 {
+    match left {
+        TILE_ROWS.. => u16::MAX,
+        _ => (1 << left) - 1,
     }
 }
 

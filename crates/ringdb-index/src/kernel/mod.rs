@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use crate::code::{BATCH_QUERIES, CodeBatch, Line};
 use crate::ring::Thresholds;
 
 mod chunk;
@@ -123,6 +124,25 @@ impl Kernel {
             #[cfg(target_arch = "aarch64")]
             Set::Neon(set) => set.judge_tiles(chunk, judged),
             Set::Scalar(set) => set.judge_tiles(chunk, judged),
+        }
+    }
+
+    /// The first look of all queries of a batch at the `rows` rows of a chunk of tiles.
+    pub(crate) fn judge_batch(
+        self,
+        tiles: &[Line],
+        rows: usize,
+        batch: &CodeBatch<'_>,
+        judged: &mut [Judged; BATCH_QUERIES],
+    ) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(set) => set.judge_batch(tiles, rows, batch, judged),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(set) => set.judge_batch(tiles, rows, batch, judged),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(set) => set.judge_batch(tiles, rows, batch, judged),
+            Set::Scalar(set) => set.judge_batch(tiles, rows, batch, judged),
         }
     }
 

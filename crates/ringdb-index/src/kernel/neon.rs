@@ -14,7 +14,7 @@ use std::arch::is_aarch64_feature_detected;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
 use super::codes::{self, CodeChunk, CodeLanes, Judged};
 use super::lanes::{self, Lanes};
-use crate::code::{CodeQuery, GROUP, Line, TILE_ROWS};
+use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, GROUP, Line, TILE_ROWS};
 use crate::ring::Thresholds;
 
 /// Proof that this processor has NEON.
@@ -40,6 +40,17 @@ impl Neon {
     pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
         // SAFETY: as in `hits`, NEON is there because `self` is.
         unsafe { judge_tiles(self, chunk, judged) }
+    }
+
+    pub(super) fn judge_batch(
+        self,
+        tiles: &[Line],
+        rows: usize,
+        batch: &CodeBatch<'_>,
+        judged: &mut [Judged; BATCH_QUERIES],
+    ) {
+        // SAFETY: as in `hits`, NEON is there because `self` is.
+        unsafe { judge_batch(self, tiles, rows, batch, judged) }
     }
 
     pub(super) fn judge_fine(
@@ -80,6 +91,17 @@ fn s64(lanes: Neon, row: &[f32], query: &Prepared) -> f64 {
 #[target_feature(enable = "neon")]
 fn judge_tiles(lanes: Neon, chunk: &CodeChunk<'_>, judged: &mut Judged) {
     codes::judge_tiles(lanes, chunk, judged);
+}
+
+#[target_feature(enable = "neon")]
+fn judge_batch(
+    lanes: Neon,
+    tiles: &[Line],
+    rows: usize,
+    batch: &CodeBatch<'_>,
+    judged: &mut [Judged; BATCH_QUERIES],
+) {
+    codes::judge_batch(lanes, tiles, rows, batch, judged);
 }
 
 #[target_feature(enable = "neon")]

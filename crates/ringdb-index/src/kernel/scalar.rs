@@ -7,7 +7,7 @@
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
 use super::codes::{self, CodeChunk, CodeLanes, Judged};
 use super::lanes::{self, Lanes};
-use crate::code::{CodeQuery, GROUP, Line, TILE_ROWS};
+use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, GROUP, Line, TILE_ROWS};
 use crate::ring::Thresholds;
 
 /// Needs no proof: every processor runs this.
@@ -25,6 +25,16 @@ impl Scalar {
 
     pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
         codes::judge_tiles(self, chunk, judged);
+    }
+
+    pub(super) fn judge_batch(
+        self,
+        tiles: &[Line],
+        rows: usize,
+        batch: &CodeBatch<'_>,
+        judged: &mut [Judged; BATCH_QUERIES],
+    ) {
+        codes::judge_batch(self, tiles, rows, batch, judged);
     }
 
     pub(super) fn judge_fine(

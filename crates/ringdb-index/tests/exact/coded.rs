@@ -39,8 +39,25 @@ impl Coded {
     }
 }
 
-/// The sums that a report has to keep.
+/// The sums that the report of one search has to keep.
 pub(crate) fn check_explain(explain: &Explain, rows: Rows<'_>, hits: usize) {
+    check_tiers(explain, rows.dims());
+    let (codes, scan) = (explain.tier(Tier::Codes), explain.tier(Tier::Scan));
+    assert_eq!(codes.rows + scan.rows, rows.len() as u64, "{explain}");
+    assert_eq!(explain.hits(), hits as u64, "{explain}");
+    let tile = (rows.dims() as u64).div_ceil(4) * 64 + 128;
+    let room = codes.rows..codes.rows + 16 * explain.spans();
+    assert!(room.contains(&(codes.bytes / tile * 16)), "{explain}");
+    assert!(explain.switched() <= explain.spans(), "{explain}");
+    assert_eq!(
+        scan.rows > 0 && codes.rows > 0,
+        explain.switched() > 0,
+        "{explain}"
+    );
+}
+
+/// The sums between tiers, which hold for many searches as for one.
+pub(crate) fn check_tiers(explain: &Explain, dims: usize) {
     let of = |tier| explain.tier(tier);
     let (codes, fine, exact, scan) = (
         of(Tier::Codes),
@@ -51,17 +68,12 @@ pub(crate) fn check_explain(explain: &Explain, rows: Rows<'_>, hits: usize) {
     assert_eq!(codes.unsure, fine.rows, "{explain}");
     assert_eq!(fine.unsure, exact.rows, "{explain}");
     assert_eq!((exact.unsure, scan.unsure), (0, 0), "{explain}");
-    assert_eq!(codes.rows + scan.rows, rows.len() as u64, "{explain}");
-    assert_eq!(explain.hits(), hits as u64, "{explain}");
     for tier in Tier::ALL {
         let report = of(tier);
-        assert_eq!(
-            report.rows,
-            report.outside + report.inside + report.unsure,
-            "{explain}"
-        );
+        let decided = report.outside + report.inside;
+        assert_eq!(report.rows, decided + report.unsure, "{explain}");
     }
-    let dims = rows.dims() as u64;
+    let dims = dims as u64;
     let stride = match dims {
         ..=16 => 16,
         17..=32 => 32,
@@ -70,18 +82,7 @@ pub(crate) fn check_explain(explain: &Explain, rows: Rows<'_>, hits: usize) {
     assert_eq!(fine.bytes, fine.rows * stride, "{explain}");
     assert_eq!(exact.bytes, exact.rows * dims * 4, "{explain}");
     assert_eq!(scan.bytes, scan.rows * dims * 4, "{explain}");
-    let tile = (dims.div_ceil(4) + 2) * 64;
-    assert_eq!(codes.bytes % tile, 0, "{explain}");
-    assert!(
-        (codes.rows..codes.rows + 16 * explain.spans()).contains(&(codes.bytes / tile * 16)),
-        "{explain}"
-    );
-    assert!(explain.switched() <= explain.spans());
-    assert_eq!(
-        scan.rows > 0 && codes.rows > 0,
-        explain.switched() > 0,
-        "{explain}"
-    );
+    assert_eq!(codes.bytes % (dims.div_ceil(4) * 64 + 128), 0, "{explain}");
 }
 
 fn uniform(len: usize, seed: u64) -> Vec<f32> {

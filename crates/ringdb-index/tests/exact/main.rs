@@ -4,6 +4,7 @@
 
 mod coded;
 mod data;
+mod many;
 mod scan;
 
 use std::ops::Bound::{self, Excluded, Included, Unbounded};

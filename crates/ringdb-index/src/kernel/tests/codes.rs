@@ -86,6 +86,7 @@ fn all_kernels_reach_the_same_verdicts() {
             rng.fill(&mut fine[..]);
             let chunk = CodeChunk {
                 tiles: lines_of(&bytes),
+                first: 0,
                 rows,
                 query: &query,
             };
@@ -137,6 +138,7 @@ fn dot_products_are_exact_where_they_are_largest() {
             for kernel in Kernel::available() {
                 let chunk = CodeChunk {
                     tiles: lines_of(&bytes),
+                    first: 0,
                     rows: TILE_ROWS,
                     query: &query,
                 };

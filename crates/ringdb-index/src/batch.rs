@@ -1,0 +1,109 @@
+//! Many queries over one block of rows, on one thread.
+//!
+//! Invariant: each query finds in a block what it would find alone. A block is small enough to stay near
+//! the processor while all queries pass over it, its rows and fine codes included, so that memory is read
+//! once for all of them and unsure rows are decided while they are near.
+
+use std::ops::Range;
+
+use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, Codes, TILE_ROWS};
+use crate::distance::check_environment;
+use crate::explain::Explain;
+use crate::kernel::Judged;
+use crate::span::{Ask, Field, Found, Guard, Room, chunk_of};
+
+/// Coordinates of a block where there are no codes: 256 KB.
+const BLOCK_COORDINATES: usize = 64 * 1024;
+
+/// What a block gave.
+#[derive(Debug)]
+pub(crate) struct BlockFound {
+    /// The ids of each query, one query after the other, ascending within it.
+    pub(crate) ids: Vec<u32>,
+    /// How many of them are of each query.
+    pub(crate) counts: Vec<u32>,
+    pub(crate) explain: Explain,
+}
+
+/// Room for a block, reused for the next.
+pub(crate) struct BlockRoom {
+    judged: Box<[Judged; BATCH_QUERIES]>,
+    room: Room,
+}
+
+impl BlockRoom {
+    pub(crate) fn new() -> Self {
+        Self {
+            judged: Box::new(std::array::from_fn(|_| Judged::new())),
+            room: Room::new(),
+        }
+    }
+}
+
+impl<'a, G: Guard> Field<'a, G> {
+    /// How many rows a block has.
+    pub(crate) fn block_rows(&self) -> usize {
+        match self.codes {
+            Some(_) => self.chunk_rows(),
+            None => (BLOCK_COORDINATES / self.rows.dims()).max(1),
+        }
+    }
+
+    /// Searches the rows of one block for each query. Checks its thread as every span does.
+    pub(crate) fn search_block(
+        &self,
+        asks: &[Ask],
+        rows: Range<usize>,
+        room: &mut BlockRoom,
+    ) -> Result<BlockFound, G::Error> {
+        check_environment()?;
+        let mut found = Found::nothing(true);
+        let mut counts = Vec::with_capacity(asks.len());
+        for asks in asks.chunks(BATCH_QUERIES) {
+            let queries: Option<Vec<&CodeQuery>> =
+                asks.iter().map(|ask| ask.codes.as_ref()).collect();
+            let batch = queries.and_then(|queries| CodeBatch::new(&queries));
+            let judged = self.codes.as_ref().zip(batch.as_ref());
+            if let Some((codes, batch)) = judged {
+                self.judge_block(codes, batch, rows.clone(), &mut room.judged)?;
+            }
+            for (ask, judged_of_ask) in asks.iter().zip(room.judged.iter_mut()) {
+                let before = found.ids.len();
+                match (judged, &ask.codes) {
+                    (Some((codes, _)), Some(query)) => {
+                        let chunk = chunk_of(codes, query, rows.clone());
+                        self.refine(
+                            ask,
+                            codes,
+                            &chunk,
+                            judged_of_ask,
+                            &mut room.room,
+                            &mut found,
+                        )?;
+                    }
+                    _ => self.scan(ask, rows.clone(), &mut found)?,
+                }
+                counts.push((found.ids.len() - before) as u32);
+            }
+        }
+        Ok(BlockFound {
+            ids: found.ids,
+            counts,
+            explain: found.explain,
+        })
+    }
+
+    fn judge_block(
+        &self,
+        codes: &Codes<'a>,
+        batch: &CodeBatch<'_>,
+        rows: Range<usize>,
+        judged: &mut [Judged; BATCH_QUERIES],
+    ) -> Result<(), G::Error> {
+        let tiles = rows.start / TILE_ROWS..rows.end.div_ceil(TILE_ROWS);
+        self.guard.codes(codes.tile_bytes(tiles.clone()))?;
+        self.kernel
+            .judge_batch(codes.tiles(tiles), rows.len(), batch, judged);
+        Ok(())
+    }
+}
