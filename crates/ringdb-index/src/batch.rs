@@ -44,7 +44,7 @@ impl<'a, G: Guard> Field<'a, G> {
     /// How many rows a block has.
     pub(crate) fn block_rows(&self) -> usize {
         match self.codes {
-            Some(_) => self.chunk_rows(),
+            Some(_) => (self.chunk_rows() / 2).next_multiple_of(TILE_ROWS),
             None => (BLOCK_COORDINATES / self.rows.dims()).max(1),
         }
     }

@@ -6,15 +6,20 @@
 use crate::code::certificate::CodeQuery;
 use crate::code::layout::{GROUP, LINE, Line};
 
-/// Queries that a kernel takes at once: with two sums for each, half of the registers of AVX-512.
-pub(crate) const BATCH_QUERIES: usize = 8;
+/// Queries that a kernel takes at once: with a sum for each, half of the registers of AVX-512.
+pub(crate) const BATCH_QUERIES: usize = 16;
+
+/// Those of them that it takes at once where they have two bytes for each dim.
+pub(crate) const HALF_QUERIES: usize = BATCH_QUERIES / 2;
 
 /// Up to [`BATCH_QUERIES`] queries for the codes of one frame.
 #[derive(Debug)]
 pub(crate) struct CodeBatch<'a> {
     pub(crate) queries: [&'a CodeQuery; BATCH_QUERIES],
-    /// For each line of a tile: four high bytes of each query, then four low bytes of each.
-    pub(crate) planes: Vec<Line>,
+    /// For each line of a tile, four short bytes of each query.
+    pub(crate) short: Vec<Line>,
+    /// For each line of a tile: four high bytes of each query of the half, then four low bytes of each.
+    pub(crate) halves: [Vec<Line>; 2],
 }
 
 impl<'a> CodeBatch<'a> {
@@ -23,16 +28,34 @@ impl<'a> CodeBatch<'a> {
         let last = queries.last()?;
         let queries: [&CodeQuery; BATCH_QUERIES] =
             std::array::from_fn(|i| *queries.get(i).unwrap_or(last));
-        let mut planes = vec![[0; LINE]; last.groups];
-        let (highs, lows) = (0, BATCH_QUERIES * GROUP);
-        for (i, query) in queries.iter().enumerate() {
-            for (from, at) in [(&query.high, highs), (&query.low, lows)] {
-                for (line, four) in planes.iter_mut().zip(from.as_chunks::<GROUP>().0) {
-                    let place = &mut line[at + i * GROUP..][..GROUP];
-                    place.copy_from_slice(&four.map(|byte| byte as u8));
-                }
-            }
-        }
-        Some(Self { queries, planes })
+        let short = side_by_side(last.groups, queries.iter().map(|query| &query.short.plane));
+        let half = |queries: &[&CodeQuery]| {
+            let planes = queries.iter().map(|query| &query.high);
+            let planes = planes.chain(queries.iter().map(|query| &query.low));
+            side_by_side(last.groups, planes)
+        };
+        let (first, second) = queries.split_at(HALF_QUERIES);
+        let halves = [half(first), half(second)];
+        Some(Self {
+            queries,
+            short,
+            halves,
+        })
     }
+
+    /// Lines of codes in a tile.
+    pub(crate) fn groups(&self) -> usize {
+        self.short.len()
+    }
+}
+
+/// Four bytes of the first plane, four of the second and so on, then the next four of each.
+fn side_by_side<'a>(groups: usize, planes: impl Iterator<Item = &'a Vec<i8>>) -> Vec<Line> {
+    let mut lines = vec![[0; LINE]; groups];
+    for (at, plane) in (0..).step_by(GROUP).zip(planes) {
+        for (line, four) in lines.iter_mut().zip(plane.as_chunks::<GROUP>().0) {
+            line[at..at + GROUP].copy_from_slice(&four.map(|byte| byte as u8));
+        }
+    }
+    lines
 }

@@ -21,6 +21,9 @@ use crate::ring::Thresholds;
 /// more, but its rounding has to stay below the next high byte.
 const P_MAX: f64 = 32_512.0;
 
+/// The largest `|p_j|` of a query in bytes.
+const SHORT_MAX: f64 = 127.0;
+
 /// At most this much may the `|p_j|` sum up to, that 127 times it is an i32.
 const P_SUM_MAX: f64 = 16_909_320.0;
 
@@ -70,14 +73,26 @@ pub(crate) struct Limits {
     pub(crate) inside_lo: f32,
 }
 
+/// A query in a byte for each dim.
+#[derive(Debug, Clone)]
+pub(crate) struct Short {
+    /// `p`, then zeros to whole lines.
+    pub(crate) plane: Vec<i8>,
+    /// 128 times the sum of `p`.
+    pub(crate) bias: i32,
+    pub(crate) tier: Tier,
+}
+
 /// A query as codes see it.
 #[derive(Debug, Clone)]
 pub(crate) struct CodeQuery {
-    /// `p`, then zeros to whole lines, as in the other two.
+    /// `p`, then zeros to whole lines, as in the others.
     pub(crate) whole: Vec<i16>,
     /// `p = 256 high + low`
     pub(crate) high: Vec<i8>,
     pub(crate) low: Vec<i8>,
+    /// The query once more in a byte each, for batches, where computing costs more than reading.
+    pub(crate) short: Short,
     /// Lines of codes in a tile.
     pub(crate) groups: usize,
     /// 128 times the sum of `p`, as codes are stored with 128 added; wraps.
@@ -100,39 +115,85 @@ impl CodeQuery {
         if g_sq.is_nan() || g_sq >= G_MAX {
             return None;
         }
-        let largest = g.iter().fold(0.0_f64, |largest, g| largest.max(g.abs()));
-        let sum: f64 = g.iter().map(|g| g.abs()).sum();
-        // Rounding to integers adds at most a half each to the sum of their magnitudes.
-        let sum_max = P_SUM_MAX - g.len() as f64;
-        let sigma = f64::from(up((largest / P_MAX).max(sum / sum_max)).max(SIGMA_MIN));
-        let (mut p_sq, mut p_sum, mut e_sq) = (0.0_f64, 0_i32, 0.0_f64);
+        let typical = f64::from(frame.typical);
+        let (long, short) = (Integers::new(&g, P_MAX), Integers::new(&g, SHORT_MAX));
         let padded = g.len().next_multiple_of(LINE);
-        let (mut whole, mut high, mut low) = (vec![0; padded], vec![0; padded], vec![0; padded]);
-        for (j, &g) in g.iter().enumerate() {
-            let p = (g / sigma).round_ties_even();
-            let e = g - sigma * p;
-            (p_sq, e_sq) = (p_sq + p * p, e_sq + e * e);
-            let p = p as i32;
-            p_sum = p_sum.wrapping_add(p);
-            let high_byte = (p + 128) >> 8;
-            (whole[j], high[j], low[j]) = (p as i16, high_byte as i8, (p - 256 * high_byte) as i8);
+        let mut planes = [vec![0; padded], vec![0; padded], vec![0; padded]];
+        let mut whole = vec![0; padded];
+        for (j, (&p, &p_short)) in long.p.iter().zip(&short.p).enumerate() {
+            let high = (p + 128) >> 8;
+            whole[j] = p as i16;
+            for (plane, byte) in planes.iter_mut().zip([high, p - 256 * high, p_short]) {
+                plane[j] = byte as i8;
+            }
         }
-        let bound = Bound {
-            p_norm: sigma * p_sq.sqrt(),
-            e_norm: e_sq.sqrt() + g_sq.sqrt() * 2.0_f64.powi(-50),
-            g_sq,
-            typical: f64::from(frame.typical),
-        };
+        let [high, low, short_plane] = planes;
+        let bound = long.bound(g_sq, typical);
         Some(Self {
             whole,
             high,
             low,
+            short: Short {
+                plane: short_plane,
+                bias: short.bias(),
+                tier: short.bound(g_sq, typical).tier(short.sigma),
+            },
             groups: groups(g.len()),
-            bias: p_sum.wrapping_mul(128),
-            coarse: bound.tier(sigma),
-            fine: bound.tier(sigma / FINE_STEPS),
+            bias: long.bias(),
+            coarse: bound.tier(long.sigma),
+            fine: bound.tier(long.sigma / FINE_STEPS),
             limits: Limits::new(thresholds, scale, g_sq),
         })
+    }
+}
+
+/// `g = sigma p + e`
+struct Integers {
+    sigma: f64,
+    p: Vec<i32>,
+    /// `|p|^2`
+    p_sq: f64,
+    /// `|e|^2`
+    e_sq: f64,
+}
+
+impl Integers {
+    /// With `|p_j|` up to `p_max`.
+    fn new(g: &[f64], p_max: f64) -> Self {
+        let largest = g.iter().fold(0.0_f64, |largest, g| largest.max(g.abs()));
+        let sum: f64 = g.iter().map(|g| g.abs()).sum();
+        // Rounding to integers adds at most a half each to the sum of their magnitudes.
+        let sum_max = P_SUM_MAX - g.len() as f64;
+        let sigma = f64::from(up((largest / p_max).max(sum / sum_max)).max(SIGMA_MIN));
+        let (mut p_sq, mut e_sq) = (0.0, 0.0);
+        let p = g.iter().map(|&g| {
+            let p = (g / sigma).round_ties_even();
+            let e = g - sigma * p;
+            (p_sq, e_sq) = (p_sq + p * p, e_sq + e * e);
+            p as i32
+        });
+        let p = p.collect();
+        Self {
+            sigma,
+            p,
+            p_sq,
+            e_sq,
+        }
+    }
+
+    fn bias(&self) -> i32 {
+        let sum: i64 = self.p.iter().map(|&p| i64::from(p)).sum();
+        // Wraps, as the sums do that it is taken from.
+        (sum * 128) as i32
+    }
+
+    fn bound(&self, g_sq: f64, typical: f64) -> Bound {
+        Bound {
+            p_norm: self.sigma * self.p_sq.sqrt(),
+            e_norm: self.e_sq.sqrt() + g_sq.sqrt() * 2.0_f64.powi(-50),
+            g_sq,
+            typical,
+        }
     }
 }
 

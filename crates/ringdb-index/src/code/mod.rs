@@ -25,8 +25,8 @@ mod batch;
 
 mod view;
 
-pub(crate) use batch::{BATCH_QUERIES, CodeBatch};
-pub(crate) use certificate::{CodeQuery, Verdict, verdict};
+pub(crate) use batch::{BATCH_QUERIES, CodeBatch, HALF_QUERIES};
+pub(crate) use certificate::{CodeQuery, Limits, Tier, Verdict, verdict};
 pub(crate) use encode::encode_tile;
 pub(crate) use frame::{centre_of_sample, largest_norm_sq, typical_norm};
 pub(crate) use layout::{

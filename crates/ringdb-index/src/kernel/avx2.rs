@@ -25,7 +25,9 @@ const MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0
 
 impl Avx2 {
     pub(super) fn detect() -> Option<Self> {
-        let found = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let found = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("popcnt");
         found.then_some(Self(()))
     }
 
@@ -91,12 +93,12 @@ fn s64(lanes: Avx2, row: &[f32], query: &Prepared) -> f64 {
     lanes::s64(lanes, row, query)
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,popcnt")]
 fn judge_tiles(lanes: Avx2, chunk: &CodeChunk<'_>, judged: &mut Judged) {
     codes::judge_tiles(lanes, chunk, judged);
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,popcnt")]
 fn judge_batch(
     lanes: Avx2,
     tiles: &[Line],
@@ -107,7 +109,7 @@ fn judge_batch(
     codes::judge_batch(lanes, tiles, rows, batch, judged);
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,popcnt")]
 fn judge_fine(
     lanes: Avx2,
     chunk: &CodeChunk<'_>,
@@ -119,7 +121,7 @@ fn judge_fine(
     codes::judge_fine(lanes, chunk, fine, unsure, judged, left)
 }
 
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,popcnt")]
 fn judge_rows(
     lanes: Avx2,
     coordinates: &[f32],

@@ -13,7 +13,10 @@ use std::arch::x86_64::*;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
 use super::codes::{self, CodeChunk, CodeLanes, Judged, Masks};
 use super::lanes::{self, Lanes};
-use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, GROUP, LINE, Line, TAIL_LINES, TILE_ROWS};
+use crate::code::{
+    BATCH_QUERIES, CodeBatch, CodeQuery, GROUP, HALF_QUERIES, LINE, Limits, Line, TAIL_LINES,
+    TILE_ROWS, Tier,
+};
 use crate::ring::Thresholds;
 
 /// Proof that this processor has AVX-512F, with BW and VNNI, and AVX2.
@@ -29,7 +32,8 @@ impl Avx512 {
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c")
             && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vnni");
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("popcnt");
         found.then_some(Self(()))
     }
 
@@ -95,12 +99,12 @@ fn s64(lanes: Avx512, row: &[f32], query: &Prepared) -> f64 {
     lanes::s64(lanes, row, query)
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 fn judge_tiles(lanes: Avx512, chunk: &CodeChunk<'_>, judged: &mut Judged) {
     codes::judge_tiles(lanes, chunk, judged);
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 fn judge_batch(
     lanes: Avx512,
     tiles: &[Line],
@@ -111,7 +115,7 @@ fn judge_batch(
     codes::judge_batch(lanes, tiles, rows, batch, judged);
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 fn judge_fine(
     lanes: Avx512,
     chunk: &CodeChunk<'_>,
@@ -123,7 +127,7 @@ fn judge_fine(
     codes::judge_fine(lanes, chunk, fine, unsure, judged, left)
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 fn judge_rows(
     lanes: Avx512,
     coordinates: &[f32],
@@ -233,7 +237,7 @@ impl CodeLanes for Avx512 {
     }
 
     #[inline(always)]
-    fn dots_of_batch(
+    fn short_dots(
         self,
         codes: &[Line],
         batch: &CodeBatch<'_>,
@@ -241,23 +245,19 @@ impl CodeLanes for Avx512 {
         // SAFETY: `self` proves AVX-512F and VNNI. The loads need no alignment and read the 64 bytes of
         // one line each; the stores fill arrays of sixteen i32 that this function owns.
         unsafe {
-            let mut highs = [_mm512_setzero_si512(); BATCH_QUERIES];
-            let mut lows = [_mm512_setzero_si512(); BATCH_QUERIES];
-            for (line, planes) in codes.iter().zip(&batch.planes) {
+            let mut sums = [_mm512_setzero_si512(); BATCH_QUERIES];
+            for (line, plane) in codes.iter().zip(&batch.short) {
                 let line = _mm512_loadu_si512(line.as_ptr().cast());
-                let (fours, _) = planes.as_chunks::<GROUP>();
+                let (fours, _) = plane.as_chunks::<GROUP>();
                 for i in 0..BATCH_QUERIES {
-                    let (high, low) = (fours[i], fours[BATCH_QUERIES + i]);
-                    let high = _mm512_set1_epi32(i32::from_ne_bytes(high));
-                    let low = _mm512_set1_epi32(i32::from_ne_bytes(low));
-                    highs[i] = _mm512_dpbusd_epi32(highs[i], line, high);
-                    lows[i] = _mm512_dpbusd_epi32(lows[i], line, low);
+                    let p = _mm512_set1_epi32(i32::from_ne_bytes(fours[i]));
+                    sums[i] = _mm512_dpbusd_epi32(sums[i], line, p);
                 }
             }
             let mut dots = [[0; TILE_ROWS]; BATCH_QUERIES];
             for i in 0..BATCH_QUERIES {
-                let sum = _mm512_add_epi32(_mm512_slli_epi32::<8>(highs[i]), lows[i]);
-                let unbiased = _mm512_sub_epi32(sum, _mm512_set1_epi32(batch.queries[i].bias));
+                let bias = _mm512_set1_epi32(batch.queries[i].short.bias);
+                let unbiased = _mm512_sub_epi32(sums[i], bias);
                 _mm512_storeu_si512(dots[i].as_mut_ptr().cast(), unbiased);
             }
             dots
@@ -265,8 +265,46 @@ impl CodeLanes for Avx512 {
     }
 
     #[inline(always)]
-    fn judge(self, tail: &[Line; TAIL_LINES], query: &CodeQuery, dots: &[i32; TILE_ROWS]) -> Masks {
-        let CodeQuery { coarse, limits, .. } = query;
+    fn half_dots(
+        self,
+        codes: &[Line],
+        batch: &CodeBatch<'_>,
+        half: usize,
+    ) -> [[i32; TILE_ROWS]; HALF_QUERIES] {
+        let queries = &batch.queries[half * HALF_QUERIES..];
+        // SAFETY: as in `short_dots`.
+        unsafe {
+            let mut highs = [_mm512_setzero_si512(); HALF_QUERIES];
+            let mut lows = [_mm512_setzero_si512(); HALF_QUERIES];
+            for (line, planes) in codes.iter().zip(&batch.halves[half]) {
+                let line = _mm512_loadu_si512(line.as_ptr().cast());
+                let (fours, _) = planes.as_chunks::<GROUP>();
+                for i in 0..HALF_QUERIES {
+                    let (high, low) = (fours[i], fours[HALF_QUERIES + i]);
+                    let high = _mm512_set1_epi32(i32::from_ne_bytes(high));
+                    let low = _mm512_set1_epi32(i32::from_ne_bytes(low));
+                    highs[i] = _mm512_dpbusd_epi32(highs[i], line, high);
+                    lows[i] = _mm512_dpbusd_epi32(lows[i], line, low);
+                }
+            }
+            let mut dots = [[0; TILE_ROWS]; HALF_QUERIES];
+            for i in 0..HALF_QUERIES {
+                let sum = _mm512_add_epi32(_mm512_slli_epi32::<8>(highs[i]), lows[i]);
+                let unbiased = _mm512_sub_epi32(sum, _mm512_set1_epi32(queries[i].bias));
+                _mm512_storeu_si512(dots[i].as_mut_ptr().cast(), unbiased);
+            }
+            dots
+        }
+    }
+
+    #[inline(always)]
+    fn judge(
+        self,
+        tail: &[Line; TAIL_LINES],
+        tier: &Tier,
+        limits: &Limits,
+        dots: &[i32; TILE_ROWS],
+    ) -> Masks {
         // SAFETY: `self` proves AVX-512F, and AVX with it. The loads need no alignment: sixteen f32 are
         // the 64 bytes of the first line, sixteen u16 the first 32 of the second, the two f32 read by
         // their bytes; `dots` are sixteen i32.
@@ -281,15 +319,10 @@ impl CodeLanes for Avx512 {
                 tail[1][35],
             ]));
             let dot = _mm512_cvtepi32_ps(_mm512_loadu_si512(dots.as_ptr().cast()));
-            let factor = _mm512_mul_ps(_mm512_set1_ps(coarse.minus_two_sigma), steps);
+            let factor = _mm512_mul_ps(_mm512_set1_ps(tier.minus_two_sigma), steps);
             let t = _mm512_fmadd_ps(factor, dot, norms_sq);
-            let of_norm =
-                _mm512_fmadd_ps(_mm512_set1_ps(coarse.b), norms_sq, _mm512_set1_ps(coarse.c));
-            let e = _mm512_fmadd_ps(
-                _mm512_set1_ps(coarse.a),
-                _mm512_mul_ps(beta, steps),
-                of_norm,
-            );
+            let of_norm = _mm512_fmadd_ps(_mm512_set1_ps(tier.b), norms_sq, _mm512_set1_ps(tier.c));
+            let e = _mm512_fmadd_ps(_mm512_set1_ps(tier.a), _mm512_mul_ps(beta, steps), of_norm);
             let (low, high) = (_mm512_sub_ps(t, e), _mm512_add_ps(t, e));
             // Ordered comparisons: NaN makes each of them false.
             let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(low, _mm512_set1_ps(limits.outside_above));

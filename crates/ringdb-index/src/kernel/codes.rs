@@ -24,8 +24,8 @@
 use super::chunk::{CHUNK_ROWS, Prepared};
 use super::lanes::{self, Lanes};
 use crate::code::{
-    BATCH_QUERIES, CodeBatch, CodeQuery, Line, TAIL_LINES, TILE_ROWS, TileTail, Verdict, step_from,
-    verdict,
+    BATCH_QUERIES, CodeBatch, CodeQuery, GROUP, HALF_QUERIES, Limits, Line, TAIL_LINES, TILE_ROWS,
+    Tier, TileTail, Verdict, step_from, verdict,
 };
 use crate::ring::Thresholds;
 
@@ -40,15 +40,39 @@ pub(super) trait CodeLanes: Lanes {
     /// The dot products of sixteen rows of codes, as they are stored, with the query; wrapping.
     fn dots(self, codes: &[Line], query: &CodeQuery) -> [i32; TILE_ROWS];
 
-    /// The same for each query of a batch.
+    /// The same for each query of a batch in its short form.
     #[inline(always)]
-    fn dots_of_batch(
+    fn short_dots(
         self,
         codes: &[Line],
         batch: &CodeBatch<'_>,
     ) -> [[i32; TILE_ROWS]; BATCH_QUERIES] {
-        let mut dots = [[0; TILE_ROWS]; BATCH_QUERIES];
+        let mut dots = [[0_i32; TILE_ROWS]; BATCH_QUERIES];
+        for (line, plane) in codes.iter().zip(&batch.short) {
+            for (dots, p) in dots.iter_mut().zip(plane.as_chunks::<GROUP>().0) {
+                for (dot, codes) in dots.iter_mut().zip(line.as_chunks::<GROUP>().0) {
+                    for (&code, &p) in codes.iter().zip(p) {
+                        *dot = dot.wrapping_add(i32::from(code) * i32::from(p as i8));
+                    }
+                }
+            }
+        }
         for (dots, query) in dots.iter_mut().zip(batch.queries) {
+            *dots = dots.map(|dot| dot.wrapping_sub(query.short.bias));
+        }
+        dots
+    }
+
+    /// The same as [`Self::dots`] for each query of one half of a batch.
+    #[inline(always)]
+    fn half_dots(
+        self,
+        codes: &[Line],
+        batch: &CodeBatch<'_>,
+        half: usize,
+    ) -> [[i32; TILE_ROWS]; HALF_QUERIES] {
+        let mut dots = [[0; TILE_ROWS]; HALF_QUERIES];
+        for (dots, query) in dots.iter_mut().zip(&batch.queries[half * HALF_QUERIES..]) {
             *dots = self.dots(codes, query);
         }
         dots
@@ -56,8 +80,14 @@ pub(super) trait CodeLanes: Lanes {
 
     /// The verdicts on sixteen rows.
     #[inline(always)]
-    fn judge(self, tail: &[Line; TAIL_LINES], query: &CodeQuery, dots: &[i32; TILE_ROWS]) -> Masks {
-        judge(tail, query, dots)
+    fn judge(
+        self,
+        tail: &[Line; TAIL_LINES],
+        tier: &Tier,
+        limits: &Limits,
+        dots: &[i32; TILE_ROWS],
+    ) -> Masks {
+        judge(tail, tier, limits, dots)
     }
 
     /// The dot product of a row of fine codes, as they are stored, with the query; wrapping.
@@ -89,8 +119,11 @@ pub(crate) struct CodeChunk<'a> {
 /// What is known of the rows of a chunk.
 #[derive(Debug)]
 pub(crate) struct Judged {
-    pub(crate) masks: [Masks; CHUNK_TILES],
+    masks: [Masks; CHUNK_TILES],
+    /// Of tiles with rows that are unsure.
     pub(super) dots: [[i32; TILE_ROWS]; CHUNK_TILES],
+    n_inside: u32,
+    n_unsure: u32,
 }
 
 impl Judged {
@@ -102,13 +135,44 @@ impl Judged {
         Self {
             masks: [nothing; CHUNK_TILES],
             dots: [[0; TILE_ROWS]; CHUNK_TILES],
+            n_inside: 0,
+            n_unsure: 0,
         }
+    }
+
+    /// Forgets the chunk before.
+    #[inline(always)]
+    fn begin(&mut self) {
+        (self.n_inside, self.n_unsure) = (0, 0);
+    }
+
+    /// What is known of a tile; of the rows in `exist`.
+    #[inline(always)]
+    fn set(&mut self, tile: usize, found: Masks, exist: u16, dots: &[i32; TILE_ROWS]) {
+        let masks = Masks {
+            inside: found.inside & exist,
+            unsure: found.unsure & exist,
+        };
+        self.masks[tile % CHUNK_TILES] = masks;
+        self.n_inside += masks.inside.count_ones();
+        self.n_unsure += masks.unsure.count_ones();
+        if masks.unsure != 0 {
+            self.dots[tile % CHUNK_TILES] = *dots;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn masks(&self, tiles: usize) -> &[Masks] {
+        &self.masks[..tiles]
     }
 
     /// Writes the rows of the chunk that are unsure to the front of `unsure`, ascending, and returns how
     /// many there are.
     pub(crate) fn unsure(&self, tiles: usize, unsure: &mut [u16; CHUNK_ROWS]) -> usize {
         let mut n = 0;
+        if self.n_unsure == 0 {
+            return n;
+        }
         for (masks, first) in self.masks[..tiles].iter().zip((0..).step_by(TILE_ROWS)) {
             let mut left = masks.unsure;
             while left != 0 {
@@ -121,14 +185,16 @@ impl Judged {
     }
 
     /// How many rows are inside.
-    pub(crate) fn count(&self, tiles: usize) -> usize {
-        let inside = self.masks[..tiles].iter();
-        inside.map(|masks| masks.inside.count_ones() as usize).sum()
+    pub(crate) fn count(&self) -> usize {
+        self.n_inside as usize
     }
 
     /// Appends the ids of the rows inside, ascending; `first` is that of the chunk's first row.
     pub(crate) fn extend_ids(&self, tiles: usize, first: u32, ids: &mut Vec<u32>) {
-        ids.reserve(self.count(tiles));
+        if self.n_inside == 0 {
+            return;
+        }
+        ids.reserve(self.count());
         for (masks, first) in self.masks[..tiles].iter().zip((first..).step_by(TILE_ROWS)) {
             let mut left = masks.inside;
             while left != 0 {
@@ -138,11 +204,12 @@ impl Judged {
         }
     }
 
-    /// Marks a row as inside.
+    /// Marks a row that was unsure as inside.
     #[inline(always)]
     fn set_inside(&mut self, row: u16) {
         let row = usize::from(row) % CHUNK_ROWS;
         self.masks[row / TILE_ROWS].inside |= 1 << (row % TILE_ROWS);
+        self.n_inside += 1;
     }
 }
 
@@ -150,25 +217,25 @@ impl Judged {
 #[inline(always)]
 pub(super) fn judge_tiles<L: CodeLanes>(lanes: L, chunk: &CodeChunk<'_>, judged: &mut Judged) {
     let query = chunk.query;
-    let places = judged.masks.iter_mut().zip(&mut judged.dots);
+    judged.begin();
     let tiles = chunk.tiles.chunks_exact(query.groups + TAIL_LINES);
     let mut left = chunk.rows;
-    for (tile, (masks, dots)) in tiles.zip(places) {
+    for (i, tile) in tiles.enumerate() {
         let Some((codes, tail)) = tile.split_last_chunk::<TAIL_LINES>() else {
             return;
         };
-        *dots = lanes.dots(codes, query);
-        let found = lanes.judge(tail, query, dots);
-        let exist = existing(left);
-        *masks = Masks {
-            inside: found.inside & exist,
-            unsure: found.unsure & exist,
-        };
+        let dots = lanes.dots(codes, query);
+        let found = lanes.judge(tail, &query.coarse, &query.limits, &dots);
+        judged.set(i, found, existing(left), &dots);
         left = left.saturating_sub(TILE_ROWS);
     }
 }
 
-/// The first look of all queries of a batch: each tile is read once.
+/// Tiles after which it is seen whether the short form of queries pays.
+const PROBE_TILES: usize = 4;
+
+/// The first look of all queries of a batch: each tile is read once. With a query in its short form a tile
+/// costs half, and where a row is unsure by that, the tile is looked at again with all of the query.
 #[inline(always)]
 pub(super) fn judge_batch<L: CodeLanes>(
     lanes: L,
@@ -177,27 +244,42 @@ pub(super) fn judge_batch<L: CodeLanes>(
     batch: &CodeBatch<'_>,
     judged: &mut [Judged; BATCH_QUERIES],
 ) {
-    let tiles = tiles.chunks_exact(batch.planes.len() + TAIL_LINES);
-    let mut left = rows;
-    for (i, tile) in tiles.enumerate().take(CHUNK_TILES) {
+    for judged in judged.iter_mut() {
+        judged.begin();
+    }
+    let tiles = tiles.chunks_exact(batch.groups() + TAIL_LINES);
+    let (mut left, mut n_again) = (rows, 0);
+    for (i, tile) in tiles.enumerate() {
         let Some((codes, tail)) = tile.split_last_chunk::<TAIL_LINES>() else {
             return;
         };
-        let dots = lanes.dots_of_batch(codes, batch);
         let exist = existing(left);
-        for ((judged, query), dots) in judged.iter_mut().zip(batch.queries).zip(&dots) {
-            let found = lanes.judge(tail, query, dots);
-            let masks = Masks {
-                inside: found.inside & exist,
-                unsure: found.unsure & exist,
-            };
-            judged.masks[i] = masks;
-            // They are looked at where a row is unsure only.
-            if masks.unsure != 0 {
-                judged.dots[i] = *dots;
-            }
-        }
         left = left.saturating_sub(TILE_ROWS);
+        if i >= PROBE_TILES && 3 * n_again > i * BATCH_QUERIES {
+            for (half, judged) in judged.chunks_exact_mut(HALF_QUERIES).enumerate() {
+                let dots = lanes.half_dots(codes, batch, half);
+                let queries = &batch.queries[half * HALF_QUERIES..];
+                for ((judged, query), dots) in judged.iter_mut().zip(queries).zip(&dots) {
+                    let found = lanes.judge(tail, &query.coarse, &query.limits, dots);
+                    // Counted as above, or one busy part would be the last to be seen.
+                    n_again += usize::from(found.unsure & exist != 0);
+                    judged.set(i, found, exist, dots);
+                }
+            }
+            continue;
+        }
+        let dots = lanes.short_dots(codes, batch);
+        for ((judged, query), dots) in judged.iter_mut().zip(batch.queries).zip(&dots) {
+            let found = lanes.judge(tail, &query.short.tier, &query.limits, dots);
+            if found.unsure & exist == 0 {
+                judged.set(i, found, exist, dots);
+                continue;
+            }
+            n_again += 1;
+            let dots = lanes.dots(codes, query);
+            let found = lanes.judge(tail, &query.coarse, &query.limits, &dots);
+            judged.set(i, found, exist, &dots);
+        }
     }
 }
 
@@ -284,7 +366,12 @@ pub(super) fn judge_rows<L: CodeLanes>(
 
 /// The verdicts on a tile in plain code, for instruction sets that leave them to the compiler.
 #[inline(always)]
-fn judge(tail: &[Line; TAIL_LINES], query: &CodeQuery, dots: &[i32; TILE_ROWS]) -> Masks {
+fn judge(
+    tail: &[Line; TAIL_LINES],
+    tier: &Tier,
+    limits: &Limits,
+    dots: &[i32; TILE_ROWS],
+) -> Masks {
     let tail = TileTail::read(tail);
     let mut masks = Masks {
         inside: 0,
@@ -292,7 +379,7 @@ fn judge(tail: &[Line; TAIL_LINES], query: &CodeQuery, dots: &[i32; TILE_ROWS]) 
     };
     for (r, &dot) in dots.iter().enumerate() {
         let row = [tail.norms_sq[r], tail.steps[r], tail.beta];
-        let found = verdict(&query.coarse, &query.limits, row, dot as f32);
+        let found = verdict(tier, limits, row, dot as f32);
         masks.inside |= u16::from(found == Verdict::Inside) << r;
         masks.unsure |= u16::from(found == Verdict::Unsure) << r;
     }
