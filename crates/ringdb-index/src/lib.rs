@@ -63,11 +63,14 @@ mod batch;
 
 mod search;
 
+mod join;
+
 pub use build::encode;
 pub use code::{CodeFrame, Codes};
 pub use distance::{check_environment, distance, s64};
 pub use error::{Error, Result};
 pub use explain::{Explain, Tier, TierReport};
+pub use join::{Join, Pair, join, join_with};
 pub use kernel::Kernel;
 pub use ring::Ring;
 pub use rows::{DIMS_MAX, ROWS_MAX, Rows, check_finite};

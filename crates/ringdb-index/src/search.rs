@@ -8,12 +8,12 @@
 use rayon::prelude::*;
 
 use crate::batch::{BlockFound, BlockRoom};
-use crate::code::BATCH_QUERIES;
+use crate::code::{BATCH_QUERIES, Codes};
 use crate::distance::check_environment;
 use crate::error::{Error, Result};
 use crate::explain::Explain;
 use crate::kernel::{Kernel, Prepared};
-use crate::ring::Ring;
+use crate::ring::{Ring, Thresholds};
 use crate::rows::{Rows, check_finite};
 use crate::segment::Segment;
 use crate::span::{Ask, Field, Found, Guard, SPAN_COORDINATES, Trusted};
@@ -196,14 +196,36 @@ pub fn search_many<G: Guard>(
         ..Batch::default()
     };
     for (pass, queries) in queries.chunks(PASS_QUERIES * dims).enumerate() {
-        let asks = queries.par_chunks(dims).enumerate().map(|(i, query)| {
+        let asks = prepare_all(field.codes, queries, dims, |i| {
             let ring = rings.get(pass * PASS_QUERIES + i).unwrap_or(&rings[0]);
-            Ask::new(field.codes, query, ring.thresholds())
+            ring.thresholds()
         });
-        let asks: Vec<Ask> = asks.collect();
         search_pass(&field, &asks, &mut batch)?;
     }
     Ok(batch)
+}
+
+/// Queries, row-major, in the forms that tiers need; the thresholds are those of the query in this place.
+pub(crate) fn prepare_all(
+    codes: Option<Codes<'_>>,
+    queries: &[f32],
+    dims: usize,
+    thresholds: impl Fn(usize) -> Thresholds + Sync,
+) -> Vec<Ask> {
+    let queries = queries.par_chunks(dims).enumerate();
+    let asks = queries.map(|(i, query)| Ask::new(codes, query, thresholds(i)));
+    asks.collect()
+}
+
+/// What the tasks of these numbers find, in order.
+pub(crate) fn in_parallel<E: Send>(
+    tasks: usize,
+    search: impl Fn(usize, &mut BlockRoom) -> std::result::Result<BlockFound, E> + Sync,
+) -> std::result::Result<Vec<BlockFound>, E> {
+    (0..tasks)
+        .into_par_iter()
+        .map_init(BlockRoom::new, |room, task| search(task, room))
+        .collect()
 }
 
 /// Appends what a pass of queries finds.
@@ -218,16 +240,12 @@ fn search_pass<G: Guard>(
     let parts = (PASS_TASKS / n_blocks.max(1)).clamp(1, asks.len().div_ceil(BATCH_QUERIES));
     let part_asks = asks.len().div_ceil(parts).next_multiple_of(BATCH_QUERIES);
     let parts = asks.len().div_ceil(part_asks);
-    let found: std::result::Result<Vec<BlockFound>, G::Error> = (0..n_blocks * parts)
-        .into_par_iter()
-        .map_init(BlockRoom::new, |room, task| {
-            let (block, part) = (task / parts, task % parts);
-            let rows = block * block_rows..n_rows.min((block + 1) * block_rows);
-            let asks = &asks[part * part_asks..asks.len().min((part + 1) * part_asks)];
-            field.search_block(asks, rows, room)
-        })
-        .collect();
-    let found = found?;
+    let found = in_parallel(n_blocks * parts, |task, room| {
+        let (block, part) = (task / parts, task % parts);
+        let rows = block * block_rows..n_rows.min((block + 1) * block_rows);
+        let asks = &asks[part * part_asks..asks.len().min((part + 1) * part_asks)];
+        field.search_block(asks, rows, room)
+    })?;
     let before = batch.ids.len();
     let mut totals = vec![0; asks.len()];
     for (task, found) in found.iter().enumerate() {

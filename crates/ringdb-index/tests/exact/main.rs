@@ -4,6 +4,7 @@
 
 mod coded;
 mod data;
+mod join;
 mod many;
 mod scan;
 
