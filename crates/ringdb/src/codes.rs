@@ -8,7 +8,7 @@ use std::ops::Range;
 use ringdb_index::{
     CodeFrame, Explain, Guard, Kernel, Ring, Rows, count, distances, encode, search,
 };
-use ringdb_storage::{Derived, DerivedWriter, Segment, Vectors};
+use ringdb_storage::{Derived, DerivedWriter, Vectors};
 
 use crate::error::{Result, RingDbError};
 
@@ -56,98 +56,102 @@ pub(crate) fn derive(
     })
 }
 
-/// The frame of a segment's codes; `None` if it has none, or such as this library does not know.
-pub(crate) fn frame<T>(segment: &Segment<T>) -> Result<Option<CodeFrame>> {
-    let Segment {
-        vectors,
-        codes: Some(codes),
-        fine: Some(fine),
-        ..
-    } = segment
-    else {
-        return Ok(None);
-    };
-    codes.verify(0..CodeFrame::head_bytes(vectors.dims()))?;
-    let misfit = |derived: &Derived, error: ringdb_index::Error| {
-        RingDbError::from(derived.corrupt(error.to_string()))
-    };
-    let frame = CodeFrame::read(codes.bytes(), vectors.len(), vectors.dims())
-        .map_err(|error| misfit(codes, error))?;
-    if let Some(frame) = &frame {
+/// The vectors of a database, with their codes if they have any.
+#[derive(Debug)]
+pub(crate) struct CodedVectors {
+    pub(crate) vectors: Vectors,
+    codes: Option<FittingCodes>,
+}
+
+/// Codes of whose frame it was seen that it fits them.
+#[derive(Debug)]
+struct FittingCodes {
+    frame: CodeFrame,
+    codes: Derived,
+    fine: Derived,
+}
+
+impl CodedVectors {
+    /// Codes in a form that this library does not know are passed over.
+    pub(crate) fn new(
+        vectors: Vectors,
+        codes: Option<Derived>,
+        fine: Option<Derived>,
+    ) -> Result<Self> {
+        let codes = match codes.zip(fine) {
+            Some((codes, fine)) => FittingCodes::new(&vectors, codes, fine)?,
+            None => None,
+        };
+        Ok(Self { vectors, codes })
+    }
+
+    pub(crate) fn has_codes(&self) -> bool {
+        self.codes.is_some()
+    }
+
+    /// The ids of all vectors in the ring, ascending, and how they were found.
+    pub(crate) fn ids(
+        &self,
+        query: &[f32],
+        ring: &Ring,
+        kernel: Kernel,
+    ) -> Result<(Vec<u32>, Explain)> {
+        search(self.segment()?, query, ring, kernel, self)
+    }
+
+    /// How many vectors are in the ring.
+    pub(crate) fn count(&self, query: &[f32], ring: &Ring, kernel: Kernel) -> Result<u64> {
+        let (hits, _) = count(self.segment()?, query, ring, kernel, self)?;
+        Ok(hits)
+    }
+
+    /// The distances of vectors, in the order of `ids`.
+    pub(crate) fn distances(&self, query: &[f32], ids: &[u32], kernel: Kernel) -> Result<Vec<f64>> {
+        // A hit may have been proven by its code alone.
+        for &id in ids {
+            self.rows(id as usize..id as usize + 1)?;
+        }
+        Ok(distances(rows(&self.vectors)?, query, ids, kernel)?)
+    }
+
+    pub(crate) fn segment(&self) -> Result<ringdb_index::Segment<'_>> {
+        let rows = rows(&self.vectors)?;
+        Ok(match &self.codes {
+            None => ringdb_index::Segment::new(rows),
+            Some(FittingCodes { frame, codes, fine }) => {
+                let codes = ringdb_index::Codes::new(frame, codes.bytes(), fine.bytes())?;
+                ringdb_index::Segment::with_codes(rows, codes)?
+            }
+        })
+    }
+}
+
+impl FittingCodes {
+    fn new(vectors: &Vectors, codes: Derived, fine: Derived) -> Result<Option<Self>> {
+        let (len, dims) = (vectors.len(), vectors.dims());
+        codes.verify(0..CodeFrame::head_bytes(dims))?;
+        let frame = CodeFrame::read(codes.bytes(), len, dims)
+            .map_err(|error| codes.corrupt(error.to_string()))?;
+        let Some(frame) = frame else {
+            return Ok(None);
+        };
         // Now, so that a search cannot fail for it.
-        let lengths = [
-            (codes, "codes", frame.codes_bytes()),
-            (fine, "fine codes", frame.fine_bytes()),
-        ];
-        for (derived, what, expected) in lengths {
+        for (derived, what, expected) in [
+            (&codes, "codes", frame.codes_bytes()),
+            (&fine, "fine codes", frame.fine_bytes()),
+        ] {
             let found = derived.bytes().len();
             if found != expected {
                 let what = format!("{found} bytes of {what}, expected {expected}");
                 return Err(derived.corrupt(what).into());
             }
         }
-    }
-    Ok(frame)
-}
-
-/// Where a search looks.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
-    pub(crate) vectors: &'a Vectors,
-    pub(crate) codes: Option<Coded<'a>>,
-    pub(crate) kernel: Kernel,
-}
-
-/// Codes of whose frame it was seen that it fits them.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Coded<'a> {
-    pub(crate) frame: &'a CodeFrame,
-    pub(crate) codes: &'a Derived,
-    pub(crate) fine: &'a Derived,
-}
-
-impl<'a> Place<'a> {
-    /// The ids of all vectors in the ring, ascending, and how they were found.
-    pub(crate) fn ids(&self, query: &[f32], ring: &Ring) -> Result<(Vec<u32>, Explain)> {
-        search(self.segment()?, query, ring, self.kernel, self)
-    }
-
-    /// How many vectors are in the ring.
-    pub(crate) fn count(&self, query: &[f32], ring: &Ring) -> Result<u64> {
-        let (hits, _) = count(self.segment()?, query, ring, self.kernel, self)?;
-        Ok(hits)
-    }
-
-    /// The distances of vectors, in the order of `ids`.
-    pub(crate) fn distances(&self, query: &[f32], ids: &[u32]) -> Result<Vec<f64>> {
-        // A hit may have been proven by its code alone.
-        for &id in ids {
-            self.rows(id as usize..id as usize + 1)?;
-        }
-        Ok(distances(rows(self.vectors)?, query, ids, self.kernel)?)
-    }
-
-    fn segment(&self) -> Result<ringdb_index::Segment<'a>> {
-        let rows = rows(self.vectors)?;
-        Ok(match self.codes {
-            None => ringdb_index::Segment::new(rows),
-            Some(Coded { frame, codes, fine }) => {
-                let codes = ringdb_index::Codes::new(frame, codes.bytes(), fine.bytes())?;
-                ringdb_index::Segment::with_codes(rows, codes)?
-            }
-        })
-    }
-
-    fn look(&self, derived: impl Fn(&Coded<'a>) -> &'a Derived, bytes: Range<usize>) -> Result<()> {
-        match &self.codes {
-            Some(codes) => Ok(derived(codes).verify(bytes)?),
-            None => Ok(()),
-        }
+        Ok(Some(Self { frame, codes, fine }))
     }
 }
 
 /// Looks at bytes before they are read for the first time, if that was put off at opening.
-impl Guard for Place<'_> {
+impl Guard for CodedVectors {
     type Error = RingDbError;
 
     fn rows(&self, rows: Range<usize>) -> Result<()> {
@@ -155,11 +159,17 @@ impl Guard for Place<'_> {
     }
 
     fn codes(&self, bytes: Range<usize>) -> Result<()> {
-        self.look(|coded| coded.codes, bytes)
+        match &self.codes {
+            Some(fitting) => Ok(fitting.codes.verify(bytes)?),
+            None => Ok(()),
+        }
     }
 
     fn fine(&self, bytes: Range<usize>) -> Result<()> {
-        self.look(|coded| coded.fine, bytes)
+        match &self.codes {
+            Some(fitting) => Ok(fitting.fine.verify(bytes)?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -7,13 +7,14 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
 
-use ringdb_index::{CodeFrame, Kernel, Ring};
-use ringdb_storage::{PayloadCodec, Payloads, Pod, Segment};
+use ringdb_index::{Kernel, Ring};
+use ringdb_storage::{PayloadCodec, PayloadStore, Payloads, Pod, Segment};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codes::{self, Coded, Place};
+use crate::codes::CodedVectors;
 use crate::error::Result;
+use crate::many::{Join, ManyResult};
 use crate::query::{DiskQuery, QueryResult, RangeQuery, RingQuery};
 use crate::search::Search;
 
@@ -24,35 +25,24 @@ pub(crate) const BACKEND_NAME: &str = "cpu";
 ///
 /// `Send + Sync` whatever `T` is.
 pub struct SealedRingDb<T = ()> {
-    segment: Segment<T>,
-    /// If there are codes to search by.
-    frame: Option<CodeFrame>,
+    rows: CodedVectors,
+    payloads: PayloadStore<T>,
     kernel: Kernel,
 }
 
 impl<T> SealedRingDb<T> {
     pub(crate) fn new(segment: Segment<T>) -> Result<Self> {
-        let frame = codes::frame(&segment)?;
-        Ok(Self {
-            segment,
-            frame,
-            kernel: Kernel::fastest(),
-        })
-    }
-
-    fn place(&self) -> Place<'_> {
         let Segment {
             vectors,
+            payloads,
             codes,
             fine,
-            ..
-        } = &self.segment;
-        let coded = self.frame.as_ref().zip(codes.as_ref()).zip(fine.as_ref());
-        Place {
-            vectors,
-            codes: coded.map(|((frame, codes), fine)| Coded { frame, codes, fine }),
-            kernel: self.kernel,
-        }
+        } = segment;
+        Ok(Self {
+            rows: CodedVectors::new(vectors, codes, fine)?,
+            payloads,
+            kernel: Kernel::fastest(),
+        })
     }
 }
 
@@ -86,7 +76,7 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
 
     fn ids(&self, query: &[f32], ring: Ring) -> Result<QueryResult> {
         let start = Instant::now();
-        let (ids, _) = self.place().ids(query, &ring)?;
+        let (ids, _) = self.rows.ids(query, &ring, self.kernel)?;
         Ok(QueryResult {
             ids,
             backend_used: BACKEND_NAME,
@@ -96,7 +86,74 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
 
     /// Begins a search in which bounds may be exclusive or `f64` and hits come with their distances.
     pub fn search<'a>(&'a self, query: &'a [f32]) -> Search<'a> {
-        Search::new(self.place(), query)
+        Search::new(&self.rows, self.kernel, query)
+    }
+
+    /// The ids of all vectors in a ring around each of many queries, which are row-major and as long as
+    /// the vectors: one ring for all of them or one for each. Each query finds what it would find alone;
+    /// together they read memory once for up to 256 of them.
+    ///
+    /// ```
+    /// use ringdb::{Ring, RingDb, RingDbConfig};
+    ///
+    /// # fn main() -> ringdb::Result<()> {
+    /// let mut db = RingDb::new(RingDbConfig::new(1))?;
+    /// db.add_vectors(&[0.0, 1.0, 2.0, 10.0], [(); 4])?;
+    /// let db = db.build()?;
+    /// let found = db.query_many(&[0.0, 9.0], &[Ring::within(1.0)?])?;
+    /// assert_eq!((found.ids_of(0), found.ids_of(1)), (&[0, 1][..], &[3][..]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`query`](Self::query): `DimensionMismatch` with the length of the last query if it is not
+    /// whole, `NotFinite` with a position in `queries`;
+    /// [`RingCount`](crate::RingDbError::RingCount) if there are neither one ring nor as many as queries.
+    pub fn query_many(&self, queries: &[f32], rings: &[Ring]) -> Result<ManyResult> {
+        ManyResult::find(&self.rows, queries, rings, self.kernel)
+    }
+
+    /// As [`query_many`](Self::query_many), and the distance of each hit.
+    ///
+    /// # Errors
+    /// As [`query_many`](Self::query_many).
+    pub fn query_many_distances(&self, queries: &[f32], rings: &[Ring]) -> Result<ManyResult> {
+        self.query_many(queries, rings)?
+            .with_distances(&self.rows, queries, self.kernel)
+    }
+
+    /// All pairs of vectors whose distance lies in `ring`, each once, the smaller id first. They are
+    /// computed as they are asked for, on all threads and some millions at most in advance: see [`Join`].
+    ///
+    /// ```
+    /// use ringdb::{Ring, RingDb, RingDbConfig};
+    ///
+    /// # fn main() -> ringdb::Result<()> {
+    /// let mut db = RingDb::new(RingDbConfig::new(1))?;
+    /// db.add_vectors(&[0.0, 1.0, 10.0, 11.0], [(); 4])?;
+    /// let db = db.build()?;
+    /// let pairs: Result<Vec<_>, _> = db.join(&Ring::within(1.0)?)?.collect();
+    /// assert_eq!(pairs?, [(0, 1), (2, 3)]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Of the pairs: [`Corrupt`](crate::RingDbError::Corrupt) for damage that was not looked for at
+    /// opening.
+    pub fn join<'a>(&'a self, ring: &Ring) -> Result<Join<'a>> {
+        Join::with_itself(&self.rows, ring, self.kernel)
+    }
+
+    /// All pairs of a vector of this database and one of `other` whose distance lies in `ring`, by their
+    /// ids: see [`Join`].
+    ///
+    /// # Errors
+    /// [`DimensionMismatch`](crate::RingDbError::DimensionMismatch); of the pairs as with
+    /// [`join`](Self::join).
+    pub fn join_with<'a, U>(&'a self, other: &'a SealedRingDb<U>, ring: &Ring) -> Result<Join<'a>> {
+        Join::with_other(&self.rows, &other.rows, ring, self.kernel)
     }
 
     /// The payload of vector `id`.
@@ -107,7 +164,7 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// values of serde ([`payload_bytes`](Self::payload_bytes) and [`payload_ref`](Self::payload_ref) read
     /// those), [`Corrupt`](crate::RingDbError::Corrupt) if their checksum says so.
     pub fn fetch_payload(&self, id: u32) -> Result<T> {
-        Ok(self.segment.payloads.fetch(id)?)
+        Ok(self.payloads.fetch(id)?)
     }
 
     /// The payloads of `ids`, in their order.
@@ -115,14 +172,14 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// # Errors
     /// As [`fetch_payload`](Self::fetch_payload), for the first id that fails.
     pub fn fetch_payloads(&self, ids: &[u32]) -> Result<Vec<T>> {
-        Ok(self.segment.payloads.fetch_many(ids)?)
+        Ok(self.payloads.fetch_many(ids)?)
     }
 
     /// All payloads in order of their ids, each decoded when it is asked for. The first error, one of
     /// those of [`fetch_payload`](Self::fetch_payload), is the last item: where the payloads are no values
     /// of serde, that is the first.
     pub fn payloads(&self) -> impl Iterator<Item = Result<T>> {
-        let payloads: Payloads<'_, T> = self.segment.payloads.iter();
+        let payloads: Payloads<'_, T> = self.payloads.iter();
         payloads.map(|payload| Ok(payload?))
     }
 
@@ -131,19 +188,19 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// # Errors
     /// [`IdOutOfRange`](crate::RingDbError::IdOutOfRange), [`Corrupt`](crate::RingDbError::Corrupt).
     pub fn payload_bytes(&self, id: u32) -> Result<&[u8]> {
-        Ok(self.segment.payloads.fetch_bytes(id)?)
+        Ok(self.payloads.fetch_bytes(id)?)
     }
 
     /// How the payloads are stored.
     #[must_use]
     pub fn payload_codec(&self) -> PayloadCodec {
-        self.segment.payloads.codec()
+        self.payloads.codec()
     }
 
     /// The name under which the type of the payloads is stored; empty where none is known.
     #[must_use]
     pub fn payload_type(&self) -> &str {
-        self.segment.payloads.type_name()
+        self.payloads.type_name()
     }
 
     /// The coordinates of vector `id`.
@@ -151,31 +208,31 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// # Errors
     /// [`IdOutOfRange`](crate::RingDbError::IdOutOfRange), [`Corrupt`](crate::RingDbError::Corrupt).
     pub fn vector(&self, id: u32) -> Result<Cow<'_, [f32]>> {
-        Ok(Cow::Borrowed(self.segment.vectors.row(id)?))
+        Ok(Cow::Borrowed(self.rows.vectors.row(id)?))
     }
 
     /// Number of vectors.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.segment.vectors.len()
+        self.rows.vectors.len()
     }
 
     /// Whether there are no vectors.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.segment.vectors.is_empty()
+        self.rows.vectors.is_empty()
     }
 
     /// Whether searches read codes before coordinates ([`BuildOptions::codes`](crate::BuildOptions::codes)).
     #[must_use]
     pub fn has_codes(&self) -> bool {
-        self.frame.is_some()
+        self.rows.has_codes()
     }
 
     /// Coordinates per vector.
     #[must_use]
     pub fn dims(&self) -> usize {
-        self.segment.vectors.dims()
+        self.rows.vectors.dims()
     }
 
     /// Where queries are computed: `"cpu"`.
@@ -194,7 +251,7 @@ impl<T: Pod> SealedRingDb<T> {
     /// [`TypeMismatch`](crate::RingDbError::TypeMismatch) if they are stored otherwise,
     /// [`Payload`](crate::RingDbError::Payload) if they have another size than `T`.
     pub fn payload_ref(&self, id: u32) -> Result<&T> {
-        Ok(self.segment.payloads.fetch_ref(id)?)
+        Ok(self.payloads.fetch_ref(id)?)
     }
 }
 
@@ -202,7 +259,7 @@ impl<T> fmt::Debug for SealedRingDb<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("SealedRingDb");
         debug
-            .field("vectors", &self.segment.vectors)
+            .field("vectors", &self.rows.vectors)
             .field("kernel", &self.kernel);
         debug.finish_non_exhaustive()
     }

@@ -161,6 +161,15 @@ pub enum RingDbError {
         payloads: usize,
     },
 
+    /// Neither one ring for all queries nor one for each.
+    #[error("{} for {}, there must be one or as many", counted(*rings as u64, "ring"), if *queries == 1 { "1 query".to_string() } else { format!("{queries} queries") })]
+    RingCount {
+        /// The number of rings.
+        rings: usize,
+        /// The number of queries.
+        queries: usize,
+    },
+
     /// A computing thread does not round to nearest or flushes subnormal numbers to zero, which would
     /// change distances.
     #[error(
@@ -314,6 +323,7 @@ impl From<ringdb_index::Error> for RingDbError {
             },
             Error::IdOutOfRange { id, len } => Self::IdOutOfRange { id, len },
             Error::FloatEnvironment => Self::FloatEnvironment,
+            Error::RingCount { rings, queries } => Self::RingCount { rings, queries },
             // The enum may grow; whatever it says is about an argument.
             error => Self::Io(io::Error::new(io::ErrorKind::InvalidInput, error)),
         }

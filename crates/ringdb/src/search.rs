@@ -2,9 +2,9 @@
 
 use std::ops::RangeBounds;
 
-use ringdb_index::{Explain, Ring};
+use ringdb_index::{Explain, Kernel, Ring};
 
-use crate::codes::Place;
+use crate::codes::CodedVectors;
 use crate::error::Result;
 
 /// A search from one vector. Without bounds it finds everything; the last bounds given count.
@@ -28,7 +28,8 @@ use crate::error::Result;
 #[must_use = "a search does nothing until it is run"]
 #[derive(Debug)]
 pub struct Search<'a> {
-    place: Place<'a>,
+    vectors: &'a CodedVectors,
+    kernel: Kernel,
     query: &'a [f32],
     /// Errors in the bounds are reported by `run`, so that the steps can be chained.
     ring: Result<Ring>,
@@ -49,10 +50,11 @@ pub struct SearchResult {
 }
 
 impl<'a> Search<'a> {
-    pub(crate) fn new(place: Place<'a>, query: &'a [f32]) -> Self {
+    pub(crate) fn new(vectors: &'a CodedVectors, kernel: Kernel, query: &'a [f32]) -> Self {
         let everything = Ring::from_bounds(..).map_err(Into::into);
         Self {
-            place,
+            vectors,
+            kernel,
             query,
             ring: everything,
             distances: false,
@@ -103,9 +105,10 @@ impl<'a> Search<'a> {
     /// [`NotFinite`](crate::RingDbError::NotFinite) for a coordinate of the query;
     /// [`Corrupt`](crate::RingDbError::Corrupt) for damage that was not looked for at opening.
     pub fn run(self) -> Result<SearchResult> {
-        let (ids, explain) = self.place.ids(self.query, &self.ring?)?;
+        let (vectors, kernel) = (self.vectors, self.kernel);
+        let (ids, explain) = vectors.ids(self.query, &self.ring?, kernel)?;
         let distances = match self.distances {
-            true => Some(self.place.distances(self.query, &ids)?),
+            true => Some(vectors.distances(self.query, &ids, kernel)?),
             false => None,
         };
         Ok(SearchResult {
@@ -133,6 +136,6 @@ impl<'a> Search<'a> {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn count(self) -> Result<u64> {
-        self.place.count(self.query, &self.ring?)
+        self.vectors.count(self.query, &self.ring?, self.kernel)
     }
 }

@@ -6,6 +6,7 @@ mod contents;
 mod directories;
 mod face;
 mod fixtures;
+mod many;
 mod memory;
 mod options;
 mod python;

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use ringdb::{DiskQuery, OpenOptions, RingDb, RingDbConfig, SealedRingDb, Verify};
+use ringdb::{
+    BuildOptions, Codes, DiskQuery, OpenOptions, Ring, RingDb, RingDbConfig, SealedRingDb, Verify,
+};
 
 use crate::support::{is_child, run_in_child, skip};
 
@@ -65,6 +67,36 @@ fn a_large_set_is_built_in_little_memory() {
             assert_finds(&db, id);
         }
     }
+}
+
+/// 10^8 pairs, of which a consumer takes its time, by a process that may not have 256 MB of memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_join_of_many_pairs_needs_little_memory() {
+    const LIMIT_KIB: usize = 256_000;
+    if !is_child() {
+        let test = "memory::a_join_of_many_pairs_needs_little_memory";
+        return run_in_child(test, &format!("ulimit -d {LIMIT_KIB}"));
+    }
+    assert!(Vec::<u8>::new().try_reserve_exact(LIMIT_KIB << 10).is_err());
+    let (rows, dims) = (14_143_u64, 16);
+    let mut db: RingDb = BuildOptions::new(dims).codes(Codes::On).create().unwrap();
+    for _ in 0..rows {
+        db.add_vector(&[0.5; 16], ()).unwrap();
+    }
+    let db = db.build().unwrap();
+    let ring = Ring::within(0.0).unwrap();
+    let (mut pairs, mut sum) = (0_u64, 0_u64);
+    for pair in db.join(&ring).unwrap() {
+        let (a, b) = pair.unwrap();
+        assert!(a < b);
+        sum += u64::from(a) + u64::from(b);
+        pairs += 1;
+    }
+    assert_eq!(pairs, rows * (rows - 1) / 2);
+    assert!(pairs > 100_000_000);
+    // Every id is in a pair with each of the others.
+    assert_eq!(sum, rows * (rows - 1) / 2 * (rows - 1));
 }
 
 /// A group of processes with a memory limit, gone when this is dropped.

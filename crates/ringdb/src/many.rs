@@ -1,0 +1,156 @@
+//! [`ManyResult`] and [`Join`]: what many queries find, and the pairs of whole sets.
+
+use ringdb_index::{Batch, Explain, Kernel, Pair, Ring, join, join_with, search_many};
+
+use crate::codes::CodedVectors;
+use crate::error::{Result, RingDbError};
+
+/// What [`query_many`](crate::SealedRingDb::query_many) found.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ManyResult {
+    /// Where the hits of each query begin in `ids`, and then where those of the last one end: one number
+    /// more than there are queries.
+    pub offsets: Vec<usize>,
+    /// The ids of all hits, one query after the other, ascending within each.
+    pub ids: Vec<u32>,
+    /// The distance of each hit, in the order of `ids`, if they were asked for.
+    pub distances: Option<Vec<f64>>,
+    /// How the search went, for all queries together.
+    pub explain: Explain,
+}
+
+impl ManyResult {
+    pub(crate) fn find(
+        vectors: &CodedVectors,
+        queries: &[f32],
+        rings: &[Ring],
+        kernel: Kernel,
+    ) -> Result<Self> {
+        let Batch {
+            offsets,
+            ids,
+            explain,
+            ..
+        } = search_many(vectors.segment()?, queries, rings, kernel, vectors)?;
+        Ok(Self {
+            offsets,
+            ids,
+            distances: None,
+            explain,
+        })
+    }
+
+    pub(crate) fn with_distances(
+        mut self,
+        vectors: &CodedVectors,
+        queries: &[f32],
+        kernel: Kernel,
+    ) -> Result<Self> {
+        let mut distances = Vec::with_capacity(self.ids.len());
+        for (i, query) in queries.chunks(vectors.vectors.dims()).enumerate() {
+            distances.extend(vectors.distances(query, self.ids_of(i), kernel)?);
+        }
+        self.distances = Some(distances);
+        Ok(self)
+    }
+
+    /// Number of queries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Whether there were no queries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The ids of one query, by its place among the queries.
+    ///
+    /// # Panics
+    /// If there is no such query.
+    #[must_use]
+    pub fn ids_of(&self, query: usize) -> &[u32] {
+        &self.ids[self.offsets[query]..self.offsets[query + 1]]
+    }
+}
+
+/// The pairs of a join, as pairs of ids, in an order that depends on the vectors alone.
+///
+/// Pairs are computed when they are asked for, a portion of some millions of candidates at a time, on all
+/// threads of the rayon pool that `next` is called in. Between two portions nothing runs, so whoever
+/// takes the pairs sets the pace; there are 100 MB of pairs in memory at most, whatever their number. The
+/// first error is the last item.
+#[derive(Debug)]
+pub struct Join<'a> {
+    join: Option<ringdb_index::Join<'a, CodedVectors>>,
+    portion: std::vec::IntoIter<Pair>,
+}
+
+impl<'a> Join<'a> {
+    pub(crate) fn with_itself(
+        vectors: &'a CodedVectors,
+        ring: &Ring,
+        kernel: Kernel,
+    ) -> Result<Self> {
+        let join = join(vectors.segment()?, *ring, kernel, vectors);
+        Ok(Self::of(join))
+    }
+
+    pub(crate) fn with_other(
+        left: &'a CodedVectors,
+        right: &'a CodedVectors,
+        ring: &Ring,
+        kernel: Kernel,
+    ) -> Result<Self> {
+        let (left, right) = ((left.segment()?, left), (right.segment()?, right));
+        Ok(Self::of(join_with(left, right, *ring, kernel)?))
+    }
+
+    fn of(join: ringdb_index::Join<'a, CodedVectors>) -> Self {
+        Self {
+            join: Some(join),
+            portion: Vec::new().into_iter(),
+        }
+    }
+
+    /// The next portion that has pairs; an error ends the join.
+    fn refill(&mut self) -> Option<RingDbError> {
+        let join = self.join.as_mut()?;
+        loop {
+            match join.portion() {
+                Ok(Some(portion)) if portion.is_empty() => {}
+                Ok(Some(portion)) => {
+                    self.portion = portion.into_iter();
+                    return None;
+                }
+                Ok(None) => {
+                    self.join = None;
+                    return None;
+                }
+                Err(error) => {
+                    self.join = None;
+                    return Some(error);
+                }
+            }
+        }
+    }
+}
+
+impl Iterator for Join<'_> {
+    type Item = Result<(u32, u32)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(pair) = self.portion.next() {
+            return Some(Ok(pair));
+        }
+        match self.refill() {
+            Some(error) => Some(Err(error)),
+            None => self.portion.next().map(Ok),
+        }
+    }
+}
+
+impl std::iter::FusedIterator for Join<'_> {}
