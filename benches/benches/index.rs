@@ -201,7 +201,7 @@ fn main() -> Result<()> {
 fn test(case: &Case) -> Result<()> {
     let data = Data::new(case.set, TEST_FLOATS / case.dims, case.dims, None)?;
     for requests in requests(case, &data, 4) {
-        let lines = alone(&contenders(data.view()), &requests.all, 1);
+        let lines = alone(&contenders(&data), &requests.all, 1);
         assert!(!table(&[lines]).is_empty());
     }
     Ok(())
@@ -241,7 +241,7 @@ fn measure(case: &Case, options: &Options, home: &Home) -> Result<()> {
         case.name, case.dims, data.origin
     );
     let requests = requests(case, &data, usize::MAX);
-    let contenders = contenders(data.view());
+    let contenders = contenders(&data);
     let mut groups = vec![Vec::new(); requests.len()];
     let names = options.peers(case);
     if names.is_empty() {
@@ -251,7 +251,7 @@ fn measure(case: &Case, options: &Options, home: &Home) -> Result<()> {
     } else {
         let files = tempfile::tempdir_in(home.folder())?;
         let path = files.path().join("rows");
-        write_rows(&path, &data.rows)?;
+        write_rows(&path, data.rows())?;
         for name in names {
             // One that fails is said to have failed, and the others go on.
             let mut run = || -> Result<()> {

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use ringdb_index::{Kernel, Ring, Rows, ring_ids};
+use ringdb_index::{Kernel, Ring, Segment, Trusted, search, search_many};
 
+use crate::data::Data;
 use crate::oracle::Request;
 
 /// Answers queries that are asked together, each with ascending ids.
@@ -39,15 +40,35 @@ impl<'a> Contender<'a> {
 
 /// Every way that this library has; the tables give the time of all others relative to the first.
 #[must_use]
-pub fn contenders(rows: Rows<'_>) -> Vec<Contender<'_>> {
-    vec![scan(rows)]
+pub fn contenders(data: &Data) -> Vec<Contender<'_>> {
+    let rows = Segment::new(data.view());
+    let coded = data.segment();
+    let kernel = Kernel::fastest();
+    vec![
+        one_by_one(format!("ringdb, scan, {kernel}"), rows, kernel),
+        one_by_one(format!("ringdb, codes, {kernel}"), coded, kernel),
+        all_at_once(format!("ringdb, codes, batch, {kernel}"), coded, kernel),
+    ]
 }
 
-/// The scan of all rows, query by query.
-fn scan(rows: Rows<'_>) -> Contender<'_> {
-    let kernel = Kernel::fastest();
-    Contender::new(format!("ringdb, scan, {kernel}"), move |queries, ring| {
-        let one = |query: &Vec<f32>| ring_ids(rows, query, ring, kernel).expect("a valid query");
+/// Query by query, in all rows or by codes.
+fn one_by_one(name: String, segment: Segment<'_>, kernel: Kernel) -> Contender<'_> {
+    Contender::new(name, move |queries, ring| {
+        let one = |query: &Vec<f32>| {
+            let (ids, _) = search(segment, query, ring, kernel, &Trusted).expect("a valid query");
+            ids
+        };
         queries.iter().map(one).collect()
+    })
+}
+
+/// All queries in one pass over the rows.
+fn all_at_once(name: String, segment: Segment<'_>, kernel: Kernel) -> Contender<'_> {
+    Contender::new(name, move |queries, ring| {
+        let flat = queries.concat();
+        let batch = search_many(segment, &flat, &[*ring], kernel, &Trusted).expect("valid queries");
+        (0..queries.len())
+            .map(|i| batch.ids_of(i).to_vec())
+            .collect()
     })
 }

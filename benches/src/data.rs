@@ -5,8 +5,11 @@ use std::path::Path;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
-use ringdb_index::Rows;
+use ringdb_index::{CodeFrame, Codes, Rows, Segment, encode};
 use ringdb_npy::{Npy, NpyError};
+use ringdb_storage::{
+    Derived, DerivedWriter, PayloadCodec, Segment as Kept, SegmentWriter, Vectors,
+};
 
 use crate::SEED;
 use crate::peers::Result;
@@ -35,14 +38,12 @@ pub enum DataSet {
     Words,
 }
 
-/// Rows in memory.
+/// Rows in memory with their codes, as a database in memory has them.
 #[derive(Debug)]
 pub struct Data {
-    /// All coordinates, row by row.
-    pub rows: Vec<f32>,
-    /// Coordinates of a row.
-    pub dims: usize,
-    /// One line on what they are.
+    kept: Kept<()>,
+    frame: CodeFrame,
+    /// One line on what the rows are.
     pub origin: String,
 }
 
@@ -86,7 +87,19 @@ impl Data {
                 format!("noised copies (deviation {NOISE}) of {count} words, {which}")
             }
         };
-        Ok(Self { rows, dims, origin })
+        let mut writer = SegmentWriter::in_memory(dims, PayloadCodec::Bincode)?;
+        for rows in rows.chunks(CHUNK_ROWS * dims) {
+            writer.push_all(rows, &vec![(); rows.len() / dims])?;
+        }
+        drop(rows);
+        let kept: Kept<()> = writer.finish_with(derive)?;
+        let codes = kept.codes.as_ref().ok_or("no rows, no codes")?;
+        let frame = CodeFrame::read(codes.bytes(), kept.vectors.len(), dims)?;
+        Ok(Self {
+            frame: frame.ok_or("codes of another form")?,
+            kept,
+            origin,
+        })
     }
 
     /// The rows as the index sees them.
@@ -95,7 +108,23 @@ impl Data {
     /// If there are more rows than ids.
     #[must_use]
     pub fn view(&self) -> Rows<'_> {
-        Rows::new(&self.rows, self.dims).expect("whole rows")
+        Rows::new(self.rows(), self.frame.dims()).expect("whole rows")
+    }
+
+    /// All coordinates, row by row.
+    #[must_use]
+    pub fn rows(&self) -> &[f32] {
+        self.kept.vectors.as_slice()
+    }
+
+    /// The rows and their codes.
+    ///
+    /// # Panics
+    /// If the codes are not those of the rows.
+    #[must_use]
+    pub fn segment(&self) -> Segment<'_> {
+        let codes = Codes::new(&self.frame, bytes(&self.kept.codes), bytes(&self.kept.fine));
+        Segment::with_codes(self.view(), codes.expect("codes")).expect("codes of these rows")
     }
 
     /// Queries: stored rows and, in turn with them, vectors of the same kind that are not stored.
@@ -119,6 +148,22 @@ impl Data {
         };
         (0..count).map(query).collect()
     }
+}
+
+/// None if there is no such file.
+fn bytes(derived: &Option<Derived>) -> &[u8] {
+    derived.as_ref().map_or(&[], Derived::bytes)
+}
+
+/// Writes the codes of all rows.
+fn derive(vectors: &Vectors, writer: &mut DerivedWriter<'_>) -> Result<()> {
+    let rows = Rows::new(vectors.as_slice(), vectors.dims())?;
+    let frame = CodeFrame::of(rows);
+    writer.reserve(frame.codes_bytes(), frame.fine_bytes())?;
+    encode(rows, &frame, |codes, fine| {
+        writer.codes(codes)?;
+        Ok(writer.fine(fine)?)
+    })
 }
 
 fn rng(number: usize) -> SmallRng {
@@ -164,7 +209,7 @@ mod tests {
         let n_words = base.len() / 384;
         let data = Data::new(DataSet::Words, n_words + 3000, 384, None).expect("the demo words");
         for id in [0, 1, 1500, n_words - 1, n_words, n_words + 2999] {
-            let row = &data.rows[id * 384..][..384];
+            let row = &data.rows()[id * 384..][..384];
             let word = &base[id % n_words * 384..][..384];
             let distance = ringdb_index::distance(row, word);
             // The noise of 384 coordinates has a length of 0.0392, give or take 0.0014.
@@ -177,7 +222,7 @@ mod tests {
     fn every_other_query_is_stored() {
         for set in [DataSet::Uniform, DataSet::Words] {
             let data = Data::new(set, 40, 384, None).expect("the demo words");
-            let stored = |query: &Vec<f32>| data.rows.chunks(384).any(|row| row == query);
+            let stored = |query: &Vec<f32>| data.rows().chunks(384).any(|row| row == query);
             let queries = data.queries(set, 6);
             let found: Vec<bool> = queries.iter().map(stored).collect();
             assert_eq!(found, [true, false, true, false, true, false], "{set:?}");
