@@ -12,7 +12,10 @@ use crate::contents::read_start;
 use crate::disk::{Disk, FileKind};
 use crate::error::{Error, Result};
 use crate::header::{HEADER_BYTES, Header};
-use crate::layout::{MANIFEST, STAGED_SEGMENT, is_staging, segment_file_names, segment_number};
+use crate::layout::{
+    DERIVED_FILES, MANIFEST, STAGED_SEGMENT, is_staging, segment_file_names, segment_name,
+    segment_number,
+};
 use crate::manifest::Manifest;
 
 /// Removes the leftovers in `dir`. Called under LOCK, so nobody is writing. Without a manifest no
@@ -58,9 +61,18 @@ pub(crate) fn remove_staging(disk: &dyn Disk, staging: &Path) {
     let _ = disk.remove_dir(staging);
 }
 
-/// Whether `segment` holds files of the database of `live`, and no others under the names of ours.
+/// Whether `segment` holds files of the database of `live`, and no others under the names of ours. If it is
+/// the segment of `live`, a derived file that `live` names may be damaged so far that it does not tell:
+/// what is lost with it can be computed again.
 pub(crate) fn is_of(disk: &dyn Disk, segment: &Path, live: &Manifest) -> bool {
+    let is_own = segment.ends_with(segment_name(live.segment));
+    let is_known = |name: &str| {
+        let mut derived = DERIVED_FILES.iter();
+        let named = derived.find(|(_, derived)| *derived == name);
+        is_own && named.is_some_and(|(kind, _)| live.entry(*kind).is_some())
+    };
     let present = segment_file_names()
+        .filter(|name| !is_known(name))
         .map(|name| segment.join(name))
         .filter(|path| disk.kind(path).is_ok());
     let mut uuids = present.map(|path| uuid_of(disk, &path)).peekable();

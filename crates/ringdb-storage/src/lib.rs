@@ -102,6 +102,7 @@ mod writer;
 mod survey;
 mod verify;
 mod salvage;
+mod rederive;
 
 pub use body::Verify;
 pub use bytemuck::Pod;
@@ -113,6 +114,7 @@ pub use derived::{Derived, DerivedWriter};
 pub use error::{Error, Result};
 pub use options::{PayloadType, ReadOptions};
 pub use payload::{PayloadCodec, PayloadStore, PayloadStoreBuilder, Payloads, type_name};
+pub use rederive::rederive;
 pub use salvage::{Loss, Salvaged, SalvagedRow, salvage};
 pub use segment::Segment;
 pub use survey::Damage;

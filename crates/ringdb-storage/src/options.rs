@@ -23,6 +23,7 @@ pub struct ReadOptions {
     pub(crate) access: Access,
     pub(crate) payload_type: PayloadType,
     pub(crate) row_check: Option<RowCheck>,
+    pub(crate) skip_derived: bool,
 }
 
 impl ReadOptions {
@@ -57,6 +58,14 @@ impl ReadOptions {
     #[must_use]
     pub fn row_check(mut self, check: RowCheck) -> Self {
         self.row_check = Some(check);
+        self
+    }
+
+    /// Whether derived files are passed over: they are not opened, so that neither damage of them nor
+    /// their length matters, and the segment has none. False unless this is called.
+    #[must_use]
+    pub fn skip_derived(mut self, skip: bool) -> Self {
+        self.skip_derived = skip;
         self
     }
 }

@@ -9,13 +9,14 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::contents::open_regular;
+use crate::derived::DerivedWriter;
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::layout::MANIFEST;
 use crate::mapped::{as_f32s, as_u64s};
 use crate::payload::{PayloadCodec, PayloadKind, Records};
 use crate::survey::{SegmentSurvey, State, Survey, is_legacy, segment_dirs};
-use crate::vectors::RowCheck;
+use crate::vectors::{RowCheck, Vectors};
 use crate::writer::SegmentWriter;
 
 /// What became of a row of the old database.
@@ -121,6 +122,9 @@ pub struct Salvaged {
 /// with `keep_vectors` the vectors then come with [`PayloadCodec::Raw`]. Where rows were and none can be
 /// kept, there is no new database.
 ///
+/// Files that were derived from the old rows are not read: `derive` makes those of the new ones, as for
+/// [`SegmentWriter::finish_with`].
+///
 /// `each` is told what becomes of every row, in order of the old ids and before the new database comes
 /// into being; an error that it returns ends the salvage. `to` is made and committed as by
 /// [`SegmentWriter`]: after any error there is no new database, but for
@@ -134,12 +138,13 @@ pub struct Salvaged {
 /// coordinates or rows there are or, if there are no rows, how payloads were stored;
 /// [`Error::AlreadyExists`] if `to` holds a
 /// database or what is left of one; [`Error::NothingToSalvage`] if there were rows and none can be kept;
-/// those of [`SegmentWriter::finish`]; what `each` returns.
+/// those of [`SegmentWriter::finish_with`]; what `each` and `derive` return.
 pub fn salvage<E: From<Error>>(
     from: &Path,
     to: &Path,
     keep_vectors: bool,
     row_check: Option<RowCheck>,
+    derive: impl FnOnce(&Vectors, &mut DerivedWriter<'_>) -> std::result::Result<(), E>,
     mut each: impl FnMut(SalvagedRow) -> std::result::Result<(), E>,
 ) -> std::result::Result<Salvaged, E> {
     let disk = &*disk::real();
@@ -189,7 +194,7 @@ pub fn salvage<E: From<Error>>(
     if ruin.rows > 0 && salvaged.kept == 0 {
         return Err(losses.error(from, ruin.rows).into());
     }
-    writer.finish()?;
+    writer.finish_with(derive)?;
     Ok(salvaged)
 }
 

@@ -176,7 +176,7 @@ impl<T> Segment<T> {
     }
 }
 
-/// Opens a derived file, if the manifest names it, and holds it to that.
+/// Opens a derived file, if the manifest names it and it is wanted, and holds it to that.
 fn open_derived(
     disk: &dyn Disk,
     segment: &Path,
@@ -187,6 +187,9 @@ fn open_derived(
     let Some(entry) = manifest.entry(kind) else {
         return Ok(None);
     };
+    if options.skip_derived {
+        return Ok(None);
+    }
     let path = segment.join(name);
     let (derived, frame) = Derived::open(disk, &path, kind, options.access, options.verify)?;
     check_entry(&path, &frame, entry, manifest)?;

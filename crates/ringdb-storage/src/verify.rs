@@ -3,12 +3,14 @@
 //! Invariant: nothing is found exactly if the database opens and every block, row and payload of it is
 //! whole. One finding does not hide another: what can be checked without the damaged part is.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::body::{Verify, in_parallel};
 use crate::disk::{self, Disk};
 use crate::error::Result;
 use crate::header::HEADER_BYTES;
+use crate::layout::DERIVED_FILES;
 use crate::legacy;
 use crate::mapped::as_u64s;
 use crate::options::{PayloadType, ReadOptions};
@@ -44,6 +46,19 @@ impl Report {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.damage.is_empty()
+    }
+
+    /// Whether something was found, and nothing but in files that were derived from the rows: what is in
+    /// them can be computed again ([`rederive`](crate::rederive())).
+    #[must_use]
+    pub fn is_derived_alone(&self) -> bool {
+        let is_derived = |damage: &Damage| {
+            let name = damage.path.file_name();
+            DERIVED_FILES
+                .iter()
+                .any(|(_, derived)| name == Some(OsStr::new(derived)))
+        };
+        !self.is_whole() && self.damage.iter().all(is_derived)
     }
 }
 

@@ -117,7 +117,12 @@ impl<T> SegmentWriter<T> {
         codec: PayloadCodec,
     ) -> Result<Self> {
         check_dims(dims)?;
-        let staging = Staging::begin(Arc::clone(&disk), dir, replace)?;
+        Self::staged(Staging::begin(disk, dir, replace)?, dims, codec)
+    }
+
+    /// A segment that will be the database of the directory that was taken.
+    pub(crate) fn staged(staging: Staging, dims: usize, codec: PayloadCodec) -> Result<Self> {
+        let disk = Arc::clone(staging.disk());
         let rows = AppendFile::create(&*disk, staging.file(VECTORS))?;
         let files = [PAYLOADS, OFFSETS].map(|name| staging.file(name));
         let payloads = PayloadStoreBuilder::staged(disk, files, codec, staging.origin)?;

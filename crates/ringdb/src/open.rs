@@ -86,6 +86,16 @@ impl OpenOptions {
         self
     }
 
+    /// Whether codes are opened, where there are any. True unless it is turned off. Without them a search
+    /// finds the same and reads all coordinates: for a database of which only the codes are damaged, until
+    /// [`rebuild_codes`](crate::rebuild_codes) has made them anew, and where memory is short, of which
+    /// [`Access::Read`] takes some for codes, too.
+    #[must_use]
+    pub fn codes(mut self, codes: bool) -> Self {
+        self.read = self.read.skip_derived(!codes);
+        self
+    }
+
     /// Opens `dir`: a database of this library, or one written by ring-db 0.3.0 or 0.3.1. Takes no lock
     /// and writes nothing; works on a file system that is mounted read-only.
     ///

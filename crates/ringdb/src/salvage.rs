@@ -1,11 +1,15 @@
-//! [`verify`] and [`salvage`]: what is damaged in a database directory, and what is left of it.
+//! [`verify`], [`salvage`] and [`rebuild_codes`]: what is damaged in a database directory, what is left of
+//! it, and what can be computed again.
 //!
 //! Storage does the work; what a coordinate may be is said here.
 
 use std::path::Path;
 
-use ringdb_storage::{Report, Salvaged, SalvagedRow};
+use ringdb_index::check_environment;
+use ringdb_storage::{DerivedWriter, Report, Salvaged, SalvagedRow, Vectors};
 
+use crate::codes::{self, Codes};
+use crate::database::SealedRingDb;
 use crate::error::Result;
 use crate::open::not_finite;
 
@@ -56,6 +60,8 @@ pub fn verify(dir: &Path) -> Result<Report> {
 /// [`PayloadCodec::Pod`](crate::PayloadCodec::Pod), and of `null` with
 /// [`PayloadCodec::JsonText`](crate::PayloadCodec::JsonText).
 ///
+/// Codes are not read: the new database gets codes as any other does ([`Codes::Auto`]).
+///
 /// `each` is told what becomes of every vector, in order of the old ids and before the new database comes
 /// into being; an error that it returns ends the salvage. After any error there is no new database, but
 /// for `DurabilityUnknown`.
@@ -95,5 +101,50 @@ pub fn salvage(
     keep_vectors: bool,
     each: impl FnMut(SalvagedRow) -> Result<()>,
 ) -> Result<Salvaged> {
-    ringdb_storage::salvage(from, to, keep_vectors, Some(not_finite), each)
+    check_environment()?;
+    let derive = deriving(Codes::Auto);
+    ringdb_storage::salvage(from, to, keep_vectors, Some(not_finite), derive, each)
+}
+
+/// Makes the codes of the database in `dir` anew, or takes them away, as `codes` says. Vectors, ids and
+/// payloads stay the same, whatever the type of the payloads is, and so do their codec and the name of
+/// their type. Returns the database as it is now, with payloads of any type.
+///
+/// The codes that it has are not read and may be damaged or missing. All else is checked, as by
+/// [`verify`]. The database with the new codes is written beside the old one, which takes as much disk
+/// again, and takes its place in one step; whoever has the old one open keeps it.
+///
+/// ```
+/// use ringdb::{BuildOptions, Codes, RingDb};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let mut db: RingDb<String> = BuildOptions::new(1).persist(dir.path()).codes(Codes::Off).create()?;
+/// db.add_vector(&[1.0], "monday".to_string())?;
+/// assert!(!db.build()?.has_codes());
+///
+/// let db = ringdb::rebuild_codes(dir.path(), Codes::On)?;
+/// assert!(db.has_codes());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// Those of [`OpenOptions::open`](crate::OpenOptions::open) but `TypeMismatch`, and of
+/// [`RingDb::build`](crate::RingDb::build); [`Io`](crate::RingDbError::Io) (`Unsupported`) for a directory
+/// of ring-db, which can have no codes; [`Locked`](crate::RingDbError::Locked) if a builder is at work in
+/// it. The database stays what it was after all of them but
+/// [`DurabilityUnknown`](crate::RingDbError::DurabilityUnknown).
+pub fn rebuild_codes(dir: &Path, codes: Codes) -> Result<SealedRingDb> {
+    check_environment()?;
+    SealedRingDb::new(ringdb_storage::rederive(
+        dir,
+        Some(not_finite),
+        deriving(codes),
+    )?)
+}
+
+/// Writes the codes of all vectors by this rule.
+fn deriving(codes: Codes) -> impl FnOnce(&Vectors, &mut DerivedWriter<'_>) -> Result<()> {
+    move |vectors, writer| codes::derive(codes, vectors, writer)
 }

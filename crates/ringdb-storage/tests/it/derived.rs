@@ -10,9 +10,9 @@ use ringdb_storage::{
 
 use crate::support::{assert_holds, data_files, entry, names, sign, write};
 
-const BLOCK: usize = 1 << 16;
-const CODES: &str = "segment-000001/codes.bin";
-const FINE: &str = "segment-000001/fine.bin";
+pub(crate) const BLOCK: usize = 1 << 16;
+pub(crate) const CODES: &str = "segment-000001/codes.bin";
+pub(crate) const FINE: &str = "segment-000001/fine.bin";
 
 /// What the tests derive from rows: as many bytes, each of which its row and its place tell.
 fn derived(vectors: &Vectors, len: usize) -> Vec<u8> {
@@ -23,7 +23,11 @@ fn derived(vectors: &Vectors, len: usize) -> Vec<u8> {
 }
 
 /// Writes derived files of these lengths, in parts of several sizes.
-fn derive(vectors: &Vectors, writer: &mut DerivedWriter<'_>, lens: [usize; 2]) -> Result<()> {
+pub(crate) fn derive(
+    vectors: &Vectors,
+    writer: &mut DerivedWriter<'_>,
+    lens: [usize; 2],
+) -> Result<()> {
     let [codes, fine] = lens.map(|len| derived(vectors, len));
     writer.reserve(codes.len() / 2, fine.len())?;
     for (i, part) in codes.chunks(100_001).enumerate() {
@@ -58,7 +62,7 @@ fn writer(dir: &Path, rows: u32) -> SegmentWriter<String> {
 }
 
 /// Writes a database of `rows` entries with derived files of these lengths.
-fn build(dir: &Path, rows: u32, lens: [usize; 2]) -> Segment<String> {
+pub(crate) fn build(dir: &Path, rows: u32, lens: [usize; 2]) -> Segment<String> {
     let segment = writer(dir, rows)
         .finish_with(|vectors, writer| derive(vectors, writer, lens))
         .unwrap();
@@ -67,7 +71,7 @@ fn build(dir: &Path, rows: u32, lens: [usize; 2]) -> Segment<String> {
 }
 
 #[track_caller]
-fn assert_derived(segment: &Segment<String>, lens: [usize; 2]) {
+pub(crate) fn assert_derived(segment: &Segment<String>, lens: [usize; 2]) {
     for (file, len) in [&segment.codes, &segment.fine].into_iter().zip(lens) {
         let Some(file) = file else {
             assert_eq!(len, 0);
@@ -83,7 +87,7 @@ fn assert_derived(segment: &Segment<String>, lens: [usize; 2]) {
 }
 
 /// Every way to open a database that does not pass over damage, and that which does.
-fn all_options() -> Vec<ReadOptions> {
+pub(crate) fn all_options() -> Vec<ReadOptions> {
     let verify = [Verify::Open, Verify::Lazy, Verify::Never];
     let ways = [Access::Map, Access::Read]
         .map(|access| verify.map(|verify| ReadOptions::new().access(access).verify(verify)));
@@ -481,7 +485,7 @@ fn check_damage(dir: &Path, expected: &[(&str, u64, &str)]) {
 }
 
 /// Flips a bit of each of these bytes of a file.
-fn flip(path: &Path, at: &[usize]) {
+pub(crate) fn flip(path: &Path, at: &[usize]) {
     let mut bytes = fs::read(path).unwrap();
     at.iter().for_each(|at| bytes[*at] ^= 1);
     fs::write(path, bytes).unwrap();
@@ -518,14 +522,23 @@ fn verify_names_every_damaged_block_and_no_row_is_lost_by_it() {
     assert_eq!(verify(&db, None).unwrap().files, 4);
 
     let rescued = dir.path().join("rescued");
-    let salvaged = salvage::<Error>(&db, &rescued, false, None, |row| {
-        assert_eq!(row.loss, None);
-        Ok(())
-    });
+    let lens = [BLOCK + 1, 3];
+    let salvaged = salvage::<Error>(
+        &db,
+        &rescued,
+        false,
+        None,
+        |vectors, writer| derive(vectors, writer, lens),
+        |row| {
+            assert_eq!(row.loss, None);
+            Ok(())
+        },
+    );
     assert_eq!(salvaged.unwrap().kept, 5);
     let segment = Segment::open(&rescued).unwrap();
     assert_holds(&segment, 5);
-    assert!(segment.codes.is_none() && segment.fine.is_none());
+    assert_derived(&segment, lens);
+    check_damage(&rescued, &[]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod full_disk;
 mod nothing_salvaged;
 mod payloads;
 mod readers;
+mod rederived;
 mod ruins;
 mod salvage;
 mod salvaged_payloads;

@@ -11,7 +11,7 @@ use ringdb_storage::{
 use crate::ruins::{
     BLOCK, DIMS, FILES, OFFSETS, PAYLOADS, ROWS, Ruins, VECTORS, build, no_nan, payload, row,
 };
-use crate::support::{names, sign};
+use crate::support::{names, no_files, sign};
 
 /// The database of [`Ruins::new`] as it comes out of a salvage: what became of each row.
 #[track_caller]
@@ -94,7 +94,7 @@ pub(crate) fn run_each(
     keep_vectors: bool,
 ) -> (Result<Salvaged>, Vec<SalvagedRow>) {
     let mut rows = Vec::new();
-    let result = salvage(from, to, keep_vectors, Some(no_nan), |row| {
+    let result = salvage(from, to, keep_vectors, Some(no_nan), no_files, |row| {
         rows.push(row);
         Ok::<_, Error>(())
     });
@@ -580,12 +580,16 @@ fn an_error_of_the_caller_ends_it_and_nothing_is_left() {
     let ruins = Ruins::new();
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("a/b");
-    let result = salvage(ruins.dir(), &to, false, None, |row| match row.old_id {
-        15_000 => Err(Mine::Enough),
-        _ => Ok(()),
+    let result = salvage(ruins.dir(), &to, false, None, no_files, |row| {
+        match row.old_id {
+            15_000 => Err(Mine::Enough),
+            _ => Ok(()),
+        }
     });
     assert_eq!(result, Err(Mine::Enough));
     assert_eq!(names(dir.path()), [""; 0]);
-    let result = salvage(dir.path(), &to, false, None, |_| Err(Mine::Enough));
+    let result = salvage(dir.path(), &to, false, None, no_files, |_| {
+        Err(Mine::Enough)
+    });
     assert!(matches!(result, Err(Mine::Other(_))));
 }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use ringdb_storage::{Error, PayloadCodec, Segment, SegmentWriter};
+use ringdb_storage::{Error, PayloadCodec, Segment, SegmentWriter, rederive};
 
 use crate::support::{
-    assert_holds, entry, is_child, names, run_in_child, sign, while_replaced, write,
+    assert_holds, entry, is_child, names, no_files, run_in_child, sign, while_replaced, write,
 };
 
 #[test]
@@ -335,13 +335,13 @@ fn what_is_no_database_is_said_to_be_none() {
     assert_eq!(kind(&error), Some(std::io::ErrorKind::NotFound), "{error}");
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
+    let to = dir.path().join("new");
     let errors = [
         Segment::<()>::open(&file).unwrap_err(),
+        rederive(&file, None, no_files::<Error>).unwrap_err(),
         ringdb_storage::verify(&file, None).unwrap_err(),
-        ringdb_storage::salvage(&file, &dir.path().join("new"), false, None, |_| {
-            Ok::<(), Error>(())
-        })
-        .unwrap_err(),
+        ringdb_storage::salvage(&file, &to, false, None, no_files, |_| Ok::<(), Error>(()))
+            .unwrap_err(),
     ];
     for error in errors {
         assert_eq!(kind(&error), Some(std::io::ErrorKind::NotADirectory));

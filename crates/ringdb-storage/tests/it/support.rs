@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ringdb_storage::{PayloadCodec, Result, Segment, SegmentWriter};
+use ringdb_storage::{DerivedWriter, PayloadCodec, Result, Segment, SegmentWriter, Vectors};
 
 /// Rows and payloads of the databases that the tests write.
 pub(crate) fn entry(id: u32) -> ([f32; 3], String) {
@@ -49,6 +49,11 @@ pub(crate) fn assert_holds(segment: &Segment<String>, len: u32) {
         assert_eq!(segment.vectors.row(id).unwrap(), row);
         assert_eq!(segment.payloads.fetch(id).unwrap(), payload);
     }
+}
+
+/// Derives nothing.
+pub(crate) fn no_files<E>(_: &Vectors, _: &mut DerivedWriter<'_>) -> std::result::Result<(), E> {
+    Ok(())
 }
 
 /// Every file below `dir` except LOCK, which holds no data.

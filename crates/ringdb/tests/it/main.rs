@@ -11,4 +11,5 @@ mod memory;
 mod options;
 mod python;
 mod queries;
+mod rebuilt;
 mod support;
