@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use ringdb::Ring;
+use ringdb::{Codes, Ring};
 
 use crate::range;
 
@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Makes a new database of what is whole in a damaged one
     #[command(after_help = SALVAGE_HELP)]
     Salvage(Salvage),
+    /// Makes the codes of a database anew, from its vectors
+    #[command(after_help = REBUILD_HELP)]
+    RebuildCodes(RebuildCodes),
 }
 
 const VERIFY_EXIT_CODES: &str = "\
@@ -81,6 +84,45 @@ pub(crate) struct Salvage {
     pub(crate) keep_vectors: bool,
 }
 
+const REBUILD_HELP: &str = "\
+The codes that the database has are not read and may be damaged; all else is checked and stays the same.
+The new database is written beside the old one and takes its place in one step.
+
+Exit codes:
+  0  done
+  1  failed, with a message on standard error; the database is as it was unless the message says otherwise
+  2  wrong usage";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RebuildCodes {
+    /// The directory of the database
+    pub(crate) db: PathBuf,
+    /// Whether the database has codes from now on
+    #[arg(long, value_enum, default_value_t = Rule::Auto)]
+    pub(crate) codes: Rule,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rule {
+    /// If there are 65 536 vectors or more, of 16 dims or more
+    Auto,
+    /// In any case
+    On,
+    /// In no case
+    Off,
+}
+
+impl Rule {
+    /// The same in the library's words.
+    pub(crate) fn codes(self) -> Codes {
+        match self {
+            Self::Auto => Codes::Auto,
+            Self::On => Codes::On,
+            Self::Off => Codes::Off,
+        }
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Build {
     /// The directory that becomes the database; made if needed
@@ -94,6 +136,9 @@ pub(crate) struct Build {
     /// Replaces a database that is in the directory, in one step at the end
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Whether the database gets codes: searches read fewer bytes, and find the same
+    #[arg(long, value_enum, default_value_t = Rule::Auto)]
+    pub(crate) codes: Rule,
 }
 
 const QUERY_HELP: &str = "\
@@ -110,7 +155,15 @@ and each query ends with the line
 that reads back as the same 64-bit float. \"payload\" is the stored text and is left out if the
 database has no JSON payloads.
 
-A file of --vectors without rows asks nothing: the table is the line `0 queries`, and --json prints no line.
+With --explain, each query tells of its tiers, from codes to the coordinates themselves: how many rows each
+saw, proved outside or inside the ring or left unsure to the next, and the bytes that it read. With --json
+that is in the last line,
+  \"explain\":{\"codes\":{\"rows\":9,\"outside\":7,\"inside\":1,\"unsure\":1,\"bytes\":144},\"fine\":{...},
+  \"rows\":{...},\"scan\":{...},\"spans\":1,\"switched\":0}
+where of so many spans of the rows so many switched from codes to coordinates.
+
+A file of --vectors without rows asks nothing: the table is the line `0 queries`, and --json prints no line,
+nor does --count.
 
 Exit codes:
   0  done, also when nothing was found, and when the reader of the output went away
@@ -137,6 +190,12 @@ pub(crate) struct Query {
     /// Prints one JSON object per line instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+    /// Prints how many hits each query has, and nothing else
+    #[arg(long, conflicts_with_all = ["limit", "sort", "json"])]
+    pub(crate) count: bool,
+    /// Tells on standard error, with --json in the last line of each query, what was read and proven
+    #[arg(long)]
+    pub(crate) explain: bool,
 }
 
 /// Where to measure from.

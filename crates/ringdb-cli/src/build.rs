@@ -27,7 +27,8 @@ pub(crate) fn run(args: &args::Build, out: &mut impl Write) -> Result<(), Error>
     let options = BuildOptions::new(vectors.dims())
         .persist(&args.db)
         .replace(args.replace)
-        .codec(codec);
+        .codec(codec)
+        .codes(args.codes.codes());
 
     build(options, args, &vectors, lines)?;
     writeln!(

@@ -87,11 +87,19 @@ pub(crate) enum Error {
     #[error("cannot query {}", path.display())]
     Query { path: PathBuf, source: RingDbError },
 
-    #[error("{} is damaged: {findings}", path.display())]
-    Damaged { path: PathBuf, findings: String },
+    #[error("{} is damaged: {findings}{hint}", path.display())]
+    Damaged {
+        path: PathBuf,
+        findings: String,
+        /// How to mend it, if there is a way that loses nothing.
+        hint: &'static str,
+    },
 
     #[error("cannot verify {}", path.display())]
     Verify { path: PathBuf, source: RingDbError },
+
+    #[error("cannot rebuild the codes of {}", path.display())]
+    Rebuild { path: PathBuf, source: RingDbError },
 
     #[error("cannot salvage {}", path.display())]
     Salvage { path: PathBuf, source: RingDbError },

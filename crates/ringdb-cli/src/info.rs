@@ -18,6 +18,12 @@ pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
     writeln!(out, "dims      {}", db.dims())?;
     writeln!(out, "metric    euclidean")?;
     writeln!(out, "payloads  {}", payloads(dir, &db)?)?;
+    // Their sizes are among those of the files.
+    let codes = match db.has_codes() {
+        true => "codes.bin, fine.bin",
+        false => "none",
+    };
+    writeln!(out, "codes     {codes}")?;
 
     let files = files(dir)?;
     let bytes: Vec<String> = files.iter().map(|file| grouped(file.bytes)).collect();

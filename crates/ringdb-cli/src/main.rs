@@ -1,6 +1,6 @@
-//! The program `ringdb`: builds databases of vectors from files, asks them for rings, finds and salvages
-//! damaged ones, and shows what a ring is. It parses, reads, formats and reports; every answer is the
-//! library's.
+//! The program `ringdb`: builds databases of vectors from files, asks them for rings, finds, salvages and
+//! mends damaged ones, and shows what a ring is. It parses, reads, formats and reports; every answer is
+//! the library's.
 //!
 //! Invariant: all output goes through one locked, buffered writer, and whoever closes it early, such as
 //! `head`, ends the program without a word.
@@ -16,6 +16,7 @@ mod query;
 mod info;
 mod verify;
 mod salvage;
+mod rebuild;
 mod demo;
 
 use std::io::{self, BufWriter, Write};
@@ -52,5 +53,6 @@ fn run(command: &Command, out: &mut impl Write) -> Result<(), Error> {
         Command::Info { db } => info::run(db, out),
         Command::Verify { db } => verify::run(db, out),
         Command::Salvage(args) => salvage::run(args, out),
+        Command::RebuildCodes(args) => rebuild::run(args, out),
     }
 }

@@ -1,12 +1,16 @@
 //! `ringdb query`: the hits of a ring, as a table or as JSON lines.
 //!
-//! Invariant: every query ends with how many hits there are in all; `--limit` only shortens what is shown.
+//! Invariant: every query ends with how many hits there are in all; `--limit` only shortens what is shown,
+//! and `--count` shows nothing but the number.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use indicatif::ProgressBar;
-use ringdb::{OpenOptions, PayloadCodec, Ring, RingDbError, SealedRingDb, SearchResult};
+use ringdb::{
+    Explain, OpenOptions, PayloadCodec, Ring, RingDbError, SealedRingDb, SearchResult, Tier,
+    TierReport,
+};
 
 use crate::args::{self, Sort};
 use crate::error::Error;
@@ -24,6 +28,7 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
     let failed = |error| Error::library(error, failed);
     let mut report = Report {
         args,
+        ring,
         db: &db,
         out,
         id_width: db.len().saturating_sub(1).to_string().len().max("id".len()),
@@ -32,15 +37,10 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
     };
     if let Some(id) = args.from.id {
         let vector = db.vector(id).map_err(failed)?;
-        let mut hits = find(&db, &vector, ring).map_err(failed)?;
-        if args.not_self {
-            hits.retain(|hit| hit.id != id);
-        }
-        report.show(None, hits)?;
+        report.ask(None, &vector, args.not_self.then_some(id), failed)?;
     }
     if let Some(args::Vector(vector)) = &args.from.vector {
-        let hits = find(&db, vector, ring).map_err(failed)?;
-        report.show(None, hits)?;
+        report.ask(None, vector, None, failed)?;
     }
     if let Some(path) = &args.from.vectors {
         let file = npy::open(path)?;
@@ -54,18 +54,17 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
                 dims: db.dims(),
             });
         }
-        if vectors.is_empty() && !args.json {
+        if vectors.is_empty() && !args.json && !args.count {
             writeln!(report.out, "0 queries")?;
         }
-        let bar = bar(vectors.len());
+        let bar = bar(vectors.len(), args.explain);
         vectors.for_each_row(|row, vector| {
             bar.inc(1);
-            let hits = find(&db, vector, ring).map_err(|source| Error::Row {
+            report.ask(Some(row), vector, None, |source| Error::Row {
                 path: path.clone(),
                 row,
                 source,
-            })?;
-            report.show(Some(row), hits)
+            })
         })?;
     }
     Ok(())
@@ -84,9 +83,9 @@ pub(crate) fn open(dir: &Path) -> Result<SealedRingDb, Error> {
         })
 }
 
-/// A bar on the terminal that also shows the hits would be in their way.
-fn bar(queries: usize) -> ProgressBar {
-    match io::stdout().is_terminal() {
+/// A bar on the terminal that also shows the hits, or the explanations, would be in their way.
+fn bar(queries: usize, explain: bool) -> ProgressBar {
+    match explain || io::stdout().is_terminal() {
         true => ProgressBar::hidden(),
         false => ProgressBar::new(queries as u64),
     }
@@ -109,14 +108,34 @@ pub(crate) fn sort_by_distance(hits: &mut [Hit]) {
     hits.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
 }
 
-/// All hits, by id.
-fn find(db: &SealedRingDb, vector: &[f32], ring: Ring) -> Result<Vec<Hit>, RingDbError> {
-    Ok(hits(db.search(vector).in_ring(ring).distances().run()?))
+/// What a search did as a JSON object: every tier, also one that saw no rows.
+fn explain_json(explain: &Explain) -> String {
+    let tiers = Tier::ALL.map(|tier| {
+        let TierReport {
+            rows,
+            outside,
+            inside,
+            unsure,
+            bytes,
+            ..
+        } = explain.tier(tier);
+        let name = tier.name();
+        format!(
+            "\"{name}\":{{\"rows\":{rows},\"outside\":{outside},\"inside\":{inside},\
+             \"unsure\":{unsure},\"bytes\":{bytes}}}"
+        )
+    });
+    let (spans, switched) = (explain.spans(), explain.switched());
+    format!(
+        "{{{},\"spans\":{spans},\"switched\":{switched}}}",
+        tiers.join(",")
+    )
 }
 
 /// Writes the hits of one query after the other.
 struct Report<'a, W> {
     args: &'a args::Query,
+    ring: Ring,
     db: &'a SealedRingDb,
     out: &'a mut W,
     id_width: usize,
@@ -126,14 +145,57 @@ struct Report<'a, W> {
 }
 
 impl<'a, W: Write> Report<'a, W> {
-    fn show(&mut self, query: Option<usize>, mut hits: Vec<Hit>) -> Result<(), Error> {
+    /// Asks one query and writes what was found, but for the vector that is left out.
+    fn ask(
+        &mut self,
+        query: Option<usize>,
+        vector: &[f32],
+        left_out: Option<u32>,
+        failed: impl FnOnce(RingDbError) -> Error,
+    ) -> Result<(), Error> {
+        let is_shown = |id: u32| Some(id) != left_out;
+        let search = self.db.search(vector).in_ring(self.ring);
+        let is_counted = self.args.count;
+        if is_counted && !self.args.explain && left_out.is_none() {
+            let count = search.count().map_err(failed)?;
+            writeln!(self.out, "{count}")?;
+            return Ok(());
+        }
+        let search = match is_counted {
+            true => search,
+            false => search.distances(),
+        };
+        let found = search.run().map_err(failed)?;
+        let explain = found.explain;
+        if self.args.explain && !self.args.json {
+            let query = query.map(|query| format!("query {query}\n"));
+            let text = format!("{}{explain}\n", query.unwrap_or_default());
+            // Nobody is left to hear that standard error cannot be written.
+            let _ = io::stderr().write_all(text.as_bytes());
+        }
+        if is_counted {
+            let count = found.ids.into_iter().filter(|id| is_shown(*id)).count();
+            writeln!(self.out, "{count}")?;
+            return Ok(());
+        }
+        let mut hits = hits(found);
+        hits.retain(|hit| is_shown(hit.id));
+        self.show(query, hits, &explain)
+    }
+
+    fn show(
+        &mut self,
+        query: Option<usize>,
+        mut hits: Vec<Hit>,
+        explain: &Explain,
+    ) -> Result<(), Error> {
         if self.args.sort == Sort::Distance {
             sort_by_distance(&mut hits);
         }
         let total = hits.len();
         hits.truncate(self.args.limit.unwrap_or(usize::MAX));
         match self.args.json {
-            true => self.json(query, &hits, total),
+            true => self.json(query, &hits, total, explain),
             false => self.table(query, &hits, total),
         }
     }
@@ -171,7 +233,13 @@ impl<'a, W: Write> Report<'a, W> {
         Ok(())
     }
 
-    fn json(&mut self, query: Option<usize>, hits: &[Hit], total: usize) -> Result<(), Error> {
+    fn json(
+        &mut self,
+        query: Option<usize>,
+        hits: &[Hit],
+        total: usize,
+        explain: &Explain,
+    ) -> Result<(), Error> {
         let query = match query {
             Some(query) => format!("\"query\":{query},"),
             None => String::new(),
@@ -188,9 +256,13 @@ impl<'a, W: Write> Report<'a, W> {
             )?;
         }
         let (shown, truncated) = (hits.len(), hits.len() < total);
+        let explain = match self.args.explain {
+            true => format!(",\"explain\":{}", explain_json(explain)),
+            false => String::new(),
+        };
         writeln!(
             self.out,
-            "{{{query}\"total\":{total},\"shown\":{shown},\"truncated\":{truncated}}}"
+            "{{{query}\"total\":{total},\"shown\":{shown},\"truncated\":{truncated}{explain}}}"
         )?;
         Ok(())
     }

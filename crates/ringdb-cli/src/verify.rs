@@ -34,5 +34,9 @@ pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
     Err(Error::Damaged {
         path: dir.into(),
         findings: counted(report.damage.len() as u64, "finding"),
+        hint: match report.is_derived_alone() {
+            true => ", of codes alone; rebuild-codes makes them anew",
+            false => "",
+        },
     })
 }

@@ -8,4 +8,5 @@ mod query;
 mod foreign;
 mod verify;
 mod salvage;
+mod codes;
 mod output;

@@ -95,6 +95,7 @@ fn help_tells_the_exit_codes_and_the_ranges() {
         "info --help",
         "verify --help",
         "salvage --help",
+        "rebuild-codes --help",
         "query -h",
     ] {
         let help = place.run(line).done();

@@ -289,6 +289,7 @@ fn a_file_in_place_of_a_directory_is_named_as_it_was_given() {
         "query @five.npy --id 0 --within 1",
         "verify @five.npy",
         "salvage @five.npy @new",
+        "rebuild-codes @five.npy",
     ] {
         let text = place.run(line).failed();
         assert_eq!(text, format!("cannot open {file}: not a directory"));

@@ -123,6 +123,8 @@ fn names_cannot_harm_the_terminal() {
         &["info", "@"],
         &["salvage", "@", "@"],
         &["salvage", "@", &out],
+        &["rebuild-codes", &out],
+        &["rebuild-codes", "@"],
         &["info", &out],
         &["query", "@", "--id", "0", "--within", "0"],
     ] {

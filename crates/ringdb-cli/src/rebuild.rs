@@ -1,0 +1,28 @@
+//! `ringdb rebuild-codes`: the same database with codes made anew, or without any.
+
+use std::io::Write;
+
+use crate::args;
+use crate::error::Error;
+use crate::text::{counted, one_line};
+
+pub(crate) fn run(args: &args::RebuildCodes, out: &mut impl Write) -> Result<(), Error> {
+    let db = ringdb::rebuild_codes(&args.db, args.codes.codes()).map_err(|error| {
+        Error::library(error, |source| Error::Rebuild {
+            path: args.db.clone(),
+            source,
+        })
+    })?;
+    let text = format!(
+        "{}: {} of {}, {} codes",
+        args.db.display(),
+        counted(db.len() as u64, "vector"),
+        counted(db.dims() as u64, "dim"),
+        match db.has_codes() {
+            true => "with",
+            false => "without",
+        }
+    );
+    writeln!(out, "{}", one_line(text.as_bytes(), None))?;
+    Ok(())
+}

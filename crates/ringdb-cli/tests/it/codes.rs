@@ -1,0 +1,255 @@
+//! Codes: how a database gets them, what a search tells of them, and how they are made anew.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{Outcome, Place, names};
+
+/// 600 vectors of 4 coordinates of which the first is the id, built as `--codes` says.
+fn with_codes(codes: &str) -> Place {
+    let place = Place::new();
+    let numbers: Vec<f32> = (0..600).flat_map(|id| [id as f32, 1.0, 2.0, 3.0]).collect();
+    place.npy("v.npy", &[600, 4], &numbers);
+    place.npy("q.npy", &[2, 4], &numbers[40..48]);
+    let lines: Vec<String> = (0..600).map(|id| format!("{{\"n\": {id}}}")).collect();
+    place.write("p.jsonl", lines.join("\n"));
+    let line = format!("build @db --vectors @v.npy --payloads @p.jsonl {codes}");
+    place.run(&line).done();
+    place
+}
+
+#[track_caller]
+fn check_codes(place: &Place, db: &str, has_codes: bool) {
+    let info = place.run(&format!("info @{db}")).done();
+    let line = match has_codes {
+        true => "codes     codes.bin, fine.bin\n",
+        false => "codes     none\n",
+    };
+    assert!(info.contains(line), "{info}");
+    assert_eq!(info.contains("/codes.bin\n"), has_codes, "{info}");
+    assert_eq!(info.contains("/fine.bin\n"), has_codes, "{info}");
+}
+
+/// Flips a bit in the middle of a file of the only segment.
+fn flip(place: &Place, name: &str) {
+    let path = place.path("db/segment-000001").join(name);
+    let mut bytes = fs::read(&path).expect("it is there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).expect("it is writable");
+}
+
+#[test]
+fn a_database_gets_codes_as_it_is_said() {
+    for (codes, expected) in [
+        ("", false),
+        ("--codes auto", false),
+        ("--codes off", false),
+        ("--codes on", true),
+    ] {
+        check_codes(&with_codes(codes), "db", expected);
+    }
+    let place = with_codes("");
+    place.npy("large.npy", &[65_536, 16], &[0.5_f32; 65_536 * 16]);
+    place.run("build @large --vectors @large.npy").done();
+    check_codes(&place, "large", true);
+    place
+        .run("build @large --vectors @large.npy --codes off --replace")
+        .done();
+    check_codes(&place, "large", false);
+    let text = place
+        .run("build @other --vectors @v.npy --codes some")
+        .misused();
+    assert!(text.contains("'some' for '--codes <CODES>'"), "{text}");
+}
+
+#[test]
+fn a_count_is_a_number_and_nothing_else() {
+    for codes in ["--codes on", "--codes off"] {
+        let place = with_codes(codes);
+        let count = |line: &str| place.run(&format!("query @db --count {line}")).done();
+        assert_eq!(count("--id 10 --within 3"), "7\n");
+        assert_eq!(count("--id 10 --within 3 --not-self"), "6\n");
+        assert_eq!(count("--id 10 --range (0,3] --not-self"), "6\n");
+        assert_eq!(count("--vector [0,1,2,3] --range 599.."), "1\n");
+        assert_eq!(count("--vector [0,1,2,3] --range 600.."), "0\n");
+        assert_eq!(count("--vector [0,1,2,3] --range .."), "600\n");
+        assert_eq!(count("--vectors @q.npy --within 11.5"), "22\n23\n");
+        place.npy("none.npy", &[0, 4], &[0.0_f32; 0]);
+        assert_eq!(count("--vectors @none.npy --within 1"), "");
+        for (other, name) in [
+            ("--json", "--json"),
+            ("--limit 1", "--limit <N>"),
+            ("--sort id", "--sort <SORT>"),
+        ] {
+            let text = place.run(&format!("query @db --id 0 --within 1 --count {other}"));
+            let text = text.misused();
+            let expected = format!("error: the argument '--count' cannot be used with '{name}'");
+            assert_eq!(text, expected);
+        }
+    }
+}
+
+/// Runs a query that must succeed, and returns its output and its explanation.
+#[track_caller]
+fn explained(place: &Place, line: &str) -> (String, String) {
+    let Outcome { code, out, err } = place.run(&format!("query @db --explain {line}"));
+    assert_eq!(code, Some(0), "{err}");
+    (out, err)
+}
+
+#[test]
+fn an_explanation_is_apart_from_the_hits() {
+    for (codes, tier) in [("--codes on", "codes"), ("--codes off", "scan")] {
+        let place = with_codes(codes);
+        for (line, times) in [
+            ("--id 10 --within 3", 1),
+            ("--id 10 --within 3 --count", 1),
+            ("--id 10 --within 3 --count --not-self", 1),
+            ("--vectors @q.npy --within 3", 2),
+        ] {
+            let (out, err) = explained(&place, line);
+            assert_eq!(out, place.run(&format!("query @db {line}")).done());
+            assert_eq!(err.matches("tier          rows").count(), times, "{err}");
+            let sees_all = |line: &&str| line.starts_with(tier) && line.contains(" 600 ");
+            assert_eq!(err.lines().filter(sees_all).count(), times, "{err}");
+            assert_eq!(err.contains("query 1\n"), times == 2, "{err}");
+        }
+    }
+}
+
+#[test]
+fn an_explanation_in_json_ends_each_query() {
+    let place = with_codes("--codes on");
+    let (out, err) = explained(&place, "--vectors @q.npy --within 3 --limit 1 --json");
+    assert_eq!(err, "");
+    let lines = out.lines().map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<Value> = lines.collect();
+    assert_eq!(lines.len(), 4, "{out}");
+    for (query, end) in [&lines[1], &lines[3]].into_iter().enumerate() {
+        assert_eq!((&end["query"], &end["total"]), (&query.into(), &7.into()));
+        let explain = end["explain"].as_object().expect("an object");
+        let names: Vec<&str> = explain.keys().map(String::as_str).collect();
+        let mut expected = ["codes", "fine", "rows", "scan", "spans", "switched"];
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+        let sum = |what: &str| {
+            let tiers = ["codes", "fine", "rows", "scan"];
+            tiers
+                .map(|tier| explain[tier][what].as_u64().unwrap())
+                .iter()
+                .sum::<u64>()
+        };
+        assert_eq!((sum("inside"), sum("outside")), (7, 593));
+        assert_eq!(explain["codes"]["rows"], 600);
+        assert_eq!(explain["codes"]["unsure"], explain["fine"]["rows"]);
+        assert!(sum("bytes") > 0 && explain["spans"].as_u64() > Some(0));
+        assert_eq!(explain["switched"], 0);
+    }
+    let (out, _) = explained(&place, "--id 0 --within 0 --json");
+    assert!(out.contains("\"truncated\":false,\"explain\":{\"codes\":{\"rows\":600,"));
+    let plain = place.run("query @db --id 0 --within 0 --json").done();
+    assert!(!plain.contains("explain"), "{plain}");
+}
+
+#[test]
+fn damaged_codes_are_named_and_made_anew() {
+    let place = with_codes("--codes on");
+    let db = place.shown("db");
+    let line = "query @db --vectors @q.npy --range 3..20 --json";
+    let hits = place.run(line).done();
+    for name in ["codes.bin", "fine.bin"] {
+        flip(&place, name);
+        let Outcome { code, out, err } = place.run("verify @db");
+        assert_eq!(code, Some(1));
+        let start = format!("{db}/segment-000001/{name} at byte 64: checksum ");
+        assert!(out.starts_with(&start), "{out}");
+        let expected = format!(
+            "ringdb: {db} is damaged: 1 finding, of codes alone; rebuild-codes makes them anew\n"
+        );
+        assert_eq!(err, expected);
+        assert!(place.run(line).failed().contains(name));
+
+        let out = place.run("rebuild-codes @db --codes on").done();
+        assert_eq!(out, format!("{db}: 600 vectors of 4 dims, with codes\n"));
+        place.run("verify @db").done();
+        assert_eq!(place.run(line).done(), hits);
+        check_codes(&place, "db", true);
+        fs::remove_dir_all(place.path("db")).expect("it is there");
+        place
+            .run("build @db --vectors @v.npy --payloads @p.jsonl --codes on")
+            .done();
+    }
+    flip(&place, "codes.bin");
+    flip(&place, "vectors.bin");
+    let err = place.run("verify @db").err;
+    assert_eq!(err, format!("ringdb: {db} is damaged: 2 findings\n"));
+}
+
+#[test]
+fn the_rule_says_whether_a_database_has_codes_from_now_on() {
+    let place = with_codes("--codes on");
+    let db = place.shown("db");
+    for (rule, has_codes) in [
+        ("", false),
+        ("--codes on", true),
+        ("--codes auto", false),
+        ("--codes on", true),
+        ("--codes off", false),
+    ] {
+        let word = if has_codes { "with" } else { "without" };
+        let out = place.run(&format!("rebuild-codes @db {rule}")).done();
+        let expected = format!("{db}: 600 vectors of 4 dims, {word} codes\n");
+        assert_eq!(out, expected);
+        check_codes(&place, "db", has_codes);
+    }
+    assert_eq!(
+        names(&place.path("db")),
+        ["LOCK", "MANIFEST", "segment-000006"]
+    );
+    let hits = place.run("query @db --id 7 --within 0 --json").done();
+    assert!(hits.contains("\"payload\":{\"n\": 7}}"), "{hits}");
+}
+
+#[test]
+fn what_cannot_be_rebuilt_stays_as_it_is() {
+    let place = with_codes("--codes on");
+    flip(&place, "payloads.bin");
+    let (db, before) = (place.shown("db"), names(&place.path("db/segment-000001")));
+    let text = place.run("rebuild-codes @db --codes off").failed();
+    let start = format!(
+        "cannot rebuild the codes of {db}: corrupt database: {db}/segment-000001/payloads.bin at byte 64: "
+    );
+    assert!(text.starts_with(&start), "{text}");
+    assert_eq!(
+        names(&place.path("db")),
+        ["LOCK", "MANIFEST", "segment-000001"]
+    );
+    assert_eq!(names(&place.path("db/segment-000001")), before);
+
+    fs::create_dir(place.path("old")).expect("the directory is writable");
+    for (name, bytes) in [
+        ("meta.bin", [1_u64, 0].map(u64::to_le_bytes).concat()),
+        ("vectors.bin", Vec::new()),
+        ("norms_sq.bin", Vec::new()),
+        ("payloads.bin", Vec::new()),
+        ("offsets.bin", vec![0; 8]),
+    ] {
+        place.write(&format!("old/{name}"), bytes);
+    }
+    place.run("info @old").done();
+    let text = place.run("rebuild-codes @old").failed();
+    let expected = format!(
+        "cannot rebuild {}: directories of ring-db have no derived files such as codes.bin",
+        place.shown("old")
+    );
+    assert_eq!(text, expected);
+    fs::create_dir(place.path("empty")).expect("the directory is writable");
+    let text = place.run("rebuild-codes @empty").failed();
+    assert!(
+        text.ends_with("is not a database: it has no MANIFEST"),
+        "{text}"
+    );
+    assert_eq!(names(&place.path("empty")), [""; 0]);
+}
