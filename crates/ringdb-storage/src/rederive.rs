@@ -81,3 +81,93 @@ fn copied(
     }
     Ok(writer)
 }
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::*;
+    use crate::disk::{Failure, Fault, FaultyDisk, Loss, SimDisk};
+    use crate::payload::PayloadCodec;
+
+    const DIR: &str = "/db";
+
+    /// The codes of the database that is there, whose rows and payloads are those of [`before`].
+    fn codes(disk: &SimDisk) -> Option<Vec<u8>> {
+        let segment = Segment::<u64>::open_on(disk, Path::new(DIR), &ReadOptions::new()).unwrap();
+        assert_eq!(segment.vectors.as_slice(), [0.0, 1.0, 2.0]);
+        assert_eq!(segment.payloads.fetch_many(&[0, 1, 2]).unwrap(), [0, 7, 14]);
+        segment.codes.map(|codes| codes.bytes().to_vec())
+    }
+
+    /// A disk on which three rows without codes are durable.
+    fn before() -> SimDisk {
+        let disk = SimDisk::new();
+        let on = Arc::new(disk.clone());
+        let codec = PayloadCodec::Bincode;
+        let mut writer =
+            SegmentWriter::in_directory_on(on, Path::new(DIR), false, 1, codec).unwrap();
+        for id in 0..3_u8 {
+            writer.push(&[f32::from(id)], 7 * u64::from(id)).unwrap();
+        }
+        writer.finish().unwrap();
+        disk.after_power_cut(Loss::Nothing, 0)
+    }
+
+    fn run(disk: Arc<dyn Disk>) -> Result<()> {
+        let writer = copied(&disk, Path::new(DIR), None)?;
+        let made = writer.finish_with(|_, writer| writer.codes(b"new"));
+        made.map(drop)
+    }
+
+    #[test]
+    fn a_power_cut_leaves_the_old_database_or_the_new() {
+        let disk = before();
+        disk.record();
+        run(Arc::new(disk.clone())).unwrap();
+        let mut seen = [0, 0];
+        for (step, snapshot) in disk.take_history().iter().enumerate() {
+            let losses = [Loss::Everything, Loss::Nothing].map(|loss| (loss, 0));
+            let subsets = (0..8).map(|seed| (Loss::Subset, seed));
+            for (loss, seed) in losses.into_iter().chain(subsets) {
+                match codes(&snapshot.after_power_cut(loss, seed)).as_deref() {
+                    None => seen[0] += 1,
+                    Some(b"new") => seen[1] += 1,
+                    found => panic!("step {step}, {loss:?} {seed}: {found:?}"),
+                }
+            }
+        }
+        println!("{seen:?} images without and with new codes");
+        assert!(seen[0] > 50 && seen[1] > 10, "{seen:?}");
+    }
+
+    #[test]
+    fn a_call_that_fails_leaves_a_database_that_is_whole() {
+        let before = before();
+        let mut failed = 0;
+        for call in 0.. {
+            let disk = before.snapshot();
+            // EIO, by its number on Linux.
+            let kind = Failure::Error(5);
+            let fault = Fault {
+                call,
+                kind,
+                lasting: false,
+            };
+            let faulty = FaultyDisk::new(Arc::new(disk.clone()), fault);
+            let done = run(Arc::clone(&faulty) as Arc<dyn Disk>);
+            let found = codes(&disk);
+            match done {
+                Ok(()) => assert_eq!(found.as_deref(), Some(&b"new"[..]), "call {call}"),
+                Err(Error::DurabilityUnknown { .. }) => failed += 1,
+                Err(error) => {
+                    assert_eq!(found, None, "call {call}: {error}");
+                    failed += 1;
+                }
+            }
+            if faulty.struck_at().is_none() {
+                break;
+            }
+        }
+        println!("{failed} calls failed");
+        assert!(failed > 30, "{failed}");
+    }
+}
