@@ -19,6 +19,10 @@ pub(crate) struct CodeBatch<'a> {
     /// For each line of a tile, four short bytes of each query.
     pub(crate) short: Vec<Line>,
     /// For each line of a tile: four high bytes of each query of the half, then four low bytes of each.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "other kernels take these queries one by one")
+    )]
     pub(crate) halves: [Vec<Line>; 2],
 }
 

@@ -29,8 +29,10 @@ pub(crate) use batch::{BATCH_QUERIES, CodeBatch, HALF_QUERIES};
 pub(crate) use certificate::{CodeQuery, Limits, Tier, Verdict, verdict};
 pub(crate) use encode::encode_tile;
 pub(crate) use frame::{centre_of_sample, largest_norm_sq, typical_norm};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use layout::LINE;
 pub(crate) use layout::{
-    GROUP, LINE, Line, TAIL_LINES, TILE_ROWS, TileTail, fine_stride, step_from, tile_bytes,
+    GROUP, Line, TAIL_LINES, TILE_ROWS, TileTail, fine_stride, step_from, tile_bytes,
 };
 
 pub use frame::CodeFrame;
