@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use ringdb::{BuildOptions, PayloadCodec, Result, RingDb};
+use ringdb::{BuildOptions, Codes, PayloadCodec, Result, RingDb};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,7 @@ pub(crate) struct Fixture {
     pub(crate) payloads: Payloads,
     /// The name under which the payloads are stored, where it is not the one that they have in Rust.
     pub(crate) payload_type: Option<&'static str>,
+    pub(crate) has_codes: bool,
 }
 
 /// The type of the payloads, and the formula for them.
@@ -36,7 +37,7 @@ pub(crate) enum Payloads {
     Pods,
 }
 
-pub(crate) const FIXTURES: [Fixture; 9] = [
+pub(crate) const FIXTURES: [Fixture; 10] = [
     fixture("bincode", 3, 40, PayloadCodec::Bincode, Payloads::Places),
     fixture("postcard", 3, 40, PayloadCodec::Postcard, Payloads::Places),
     fixture("json-text", 2, 30, PayloadCodec::JsonText, Payloads::Json),
@@ -50,6 +51,11 @@ pub(crate) const FIXTURES: [Fixture; 9] = [
     Fixture {
         payload_type: Some("place, as of 2024 \u{1f30d}"),
         ..fixture("type-name", 1, 5, PayloadCodec::Postcard, Payloads::Places)
+    },
+    // The last tile is not full, nor is the last line of a tile, nor a row of fine codes.
+    Fixture {
+        has_codes: true,
+        ..fixture("codes", 18, 200, PayloadCodec::Postcard, Payloads::Places)
     },
 ];
 
@@ -67,12 +73,13 @@ const fn fixture(
         codec,
         payloads,
         payload_type: None,
+        has_codes: false,
     }
 }
 
 impl Fixture {
     /// The coordinates of a row: multiples of 1/8 from -12.5 to 12.5, and in every tenth row numbers
-    /// from the edges of `f32`.
+    /// from the edges of `f32`, but none so large that the codes of all other rows are zero.
     pub(crate) fn row(&self, id: u32) -> Vec<f32> {
         const EDGES: [f32; 8] = [
             0.0,
@@ -84,8 +91,19 @@ impl Fixture {
             -1e16,
             1e-5,
         ];
+        const EDGES_CODED: [f32; 8] = [
+            0.0,
+            -0.0,
+            97.3,
+            f32::MIN_POSITIVE,
+            0.1,
+            f32::from_bits(1),
+            -40.0,
+            1e-5,
+        ];
+        let edges = if self.has_codes { EDGES_CODED } else { EDGES };
         let coordinate = |k: u32| match id % 10 {
-            9 => EDGES[(id / 10 + k) as usize % EDGES.len()],
+            9 => edges[(id / 10 + k) as usize % edges.len()],
             _ => ((id * 7919 + k * 104_729) % 201) as f32 / 8.0 - 12.5,
         };
         (0..self.dims as u32).map(coordinate).collect()
@@ -111,7 +129,13 @@ impl Fixture {
         dir: &Path,
         add: impl Fn(&mut RingDb<T>, &[f32], u32) -> Result<()>,
     ) -> Result<()> {
-        let mut options = BuildOptions::new(self.dims).persist(dir).codec(self.codec);
+        let codes = if self.has_codes {
+            Codes::On
+        } else {
+            Codes::Off
+        };
+        let options = BuildOptions::new(self.dims).persist(dir);
+        let mut options = options.codec(self.codec).codes(codes);
         if let Some(name) = self.payload_type {
             options = options.payload_type(name);
         }

@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ringdb::{Access, BackendPreference, OpenOptions, RingDb, RingDbError, SealedRingDb, Verify};
+use ringdb::{
+    Access, BackendPreference, OpenOptions, RingDb, RingDbError, SealedRingDb, Tier, Verify,
+};
 use ringdb_index::distance;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,13 +14,26 @@ use serde::de::DeserializeOwned;
 use crate::contents::{FIXTURES, Fixture, Payloads, Place, json, place, pod, raw};
 use crate::support::sign;
 
-/// All files of a database; a fixture has no LOCK.
-pub(crate) const FILES: [&str; 4] = [
+/// All files of a database, MANIFEST first and the others in its order; a fixture has no LOCK. The last two
+/// are there if it has codes.
+const FILES: [&str; 6] = [
     "MANIFEST",
     "segment-000001/offsets.bin",
     "segment-000001/payloads.bin",
     "segment-000001/vectors.bin",
+    "segment-000001/codes.bin",
+    "segment-000001/fine.bin",
 ];
+
+/// The files of a fixture.
+pub(crate) fn files(fixture: &Fixture) -> &'static [&'static str] {
+    &FILES[..if fixture.has_codes { 6 } else { 4 }]
+}
+
+/// The fixture of this name.
+pub(crate) fn named(name: &str) -> &'static Fixture {
+    FIXTURES.iter().find(|known| known.name == name).unwrap()
+}
 
 /// The folder of all fixtures.
 fn folder() -> PathBuf {
@@ -30,10 +45,11 @@ pub(crate) fn dir(fixture: &Fixture) -> PathBuf {
     folder().join(fixture.name)
 }
 
-/// A copy of a database whose files may be changed.
-pub(crate) fn copy(from: &Path, to: &Path) {
+/// A copy of a fixture whose files may be changed.
+pub(crate) fn copy(fixture: &Fixture, to: &Path) {
+    let from = dir(fixture);
     fs::create_dir_all(to.join("segment-000001")).unwrap();
-    for file in FILES {
+    for file in files(fixture) {
         fs::write(to.join(file), fs::read(from.join(file)).unwrap()).unwrap();
     }
 }
@@ -158,6 +174,7 @@ fn check_contents<T: Serialize + DeserializeOwned>(
 ) {
     assert_eq!((db.len(), db.dims()), (fixture.len as usize, fixture.dims));
     assert_eq!(db.payload_codec(), fixture.codec);
+    assert_eq!(db.has_codes(), fixture.has_codes);
     for id in 0..fixture.len {
         let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         let (found, expected) = (db.vector(id).unwrap(), fixture.row(id));
@@ -180,7 +197,29 @@ fn check_contents<T: Serialize + DeserializeOwned>(
         .filter(|&id| ring.contains(&distances[id as usize]))
         .collect();
     assert_eq!(expected.is_empty(), fixture.len == 0);
-    assert_eq!(db.search(&query).range(ring).run().unwrap().ids, expected);
+    let found = db.search(&query).range(ring).run().unwrap();
+    assert_eq!(found.ids, expected);
+    let by_codes = found.explain.tier(Tier::Codes);
+    assert_eq!(by_codes.outside > 0, fixture.has_codes);
+    assert_eq!(by_codes.inside > 0, fixture.has_codes);
+}
+
+#[test]
+fn every_fixture_consists_of_its_files() {
+    for fixture in &FIXTURES {
+        let mut found = Vec::new();
+        for (folder, prefix) in [("", ""), ("segment-000001", "segment-000001/")] {
+            for entry in fs::read_dir(dir(fixture).join(folder)).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                found.push(format!("{prefix}{name}"));
+            }
+        }
+        found.retain(|name| name != "segment-000001");
+        let mut expected = files(fixture).to_vec();
+        found.sort();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{}", fixture.name);
+    }
 }
 
 #[test]
@@ -195,10 +234,15 @@ fn every_fixture_is_looked_at() {
     assert_eq!(found, expected);
 }
 
-/// Changes the file at `place` in [`FILES`] and makes all checksums right again, up to those in
+/// Changes the file at `place` among `files` and makes all checksums right again, up to those in
 /// MANIFEST. Returns its path.
-pub(crate) fn edit(db: &Path, place: usize, change: impl FnOnce(&mut [u8])) -> PathBuf {
-    edit_named(db, FILES[place], FILES.len() - place, change)
+pub(crate) fn edit(
+    db: &Path,
+    files: &[&str],
+    place: usize,
+    change: impl FnOnce(&mut [u8]),
+) -> PathBuf {
+    edit_named(db, files[place], files.len() - place, change)
 }
 
 /// As [`edit`], of a file whose entry in MANIFEST is so many entries before the end.
@@ -226,24 +270,30 @@ pub(crate) fn edit_named(
 }
 
 /// Makes `db` a copy of a fixture in which one file has another version, and everything else is right.
-pub(crate) fn write_version(db: &Path, place: usize, version: u32) -> PathBuf {
-    copy(&folder().join("bincode"), db);
-    edit(db, place, |file| {
+pub(crate) fn write_version(fixture: &Fixture, db: &Path, place: usize, version: u32) -> PathBuf {
+    copy(fixture, db);
+    edit(db, files(fixture), place, |file| {
         file[8..12].copy_from_slice(&version.to_le_bytes());
     })
 }
 
+/// Fixtures and a place for each of their files: of every kind once.
+pub(crate) fn every_kind() -> impl Iterator<Item = (&'static Fixture, usize)> {
+    let fixtures = ["bincode", "codes"].map(named).into_iter();
+    fixtures.flat_map(|fixture| (0..files(fixture).len()).map(move |place| (fixture, place)))
+}
+
 #[test]
 fn another_version_is_refused_and_both_are_named() {
-    for place in 0..FILES.len() {
+    for (fixture, place) in every_kind() {
         for version in [0, 1, 2, u32::MAX] {
             let dir = tempfile::tempdir().unwrap();
-            let path = write_version(dir.path(), place, version);
+            let path = write_version(fixture, dir.path(), place, version);
             for verify in VERIFY {
                 let opened = OpenOptions::new().verify(verify).open::<Place>(dir.path());
                 // What else there is to change was changed rightly.
                 if version == 1 {
-                    assert_eq!(opened.unwrap().len(), 40);
+                    assert_eq!(opened.unwrap().len(), fixture.len as usize);
                     continue;
                 }
                 let expected = format!(

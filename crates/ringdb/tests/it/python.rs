@@ -10,7 +10,9 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use ringdb_storage::{PayloadCodec, SegmentWriter};
 
 use crate::contents::{FIXTURES, Fixture};
-use crate::fixtures::{FILES, copy, dir, edit, edit_named, payload_bytes, write_version};
+use crate::fixtures::{
+    copy, dir, edit, edit_named, every_kind, files, named, payload_bytes, write_version,
+};
 use crate::support::skip;
 
 /// The folder in which the reader lies.
@@ -100,11 +102,12 @@ fn the_reader_in_python_refuses_a_newer_version() {
     if !has_python("python::the_reader_in_python_refuses_a_newer_version") {
         return;
     }
-    for place in 0..FILES.len() {
+    for (fixture, place) in every_kind() {
         let db = tempfile::tempdir().unwrap();
-        write_version(db.path(), place, 1);
-        assert_eq!(output(&mut read(db.path())).lines().count(), 40);
-        let path = write_version(db.path(), place, 2);
+        write_version(fixture, db.path(), place, 1);
+        let printed = output(&mut read(db.path()));
+        assert_eq!(printed.lines().count(), fixture.len as usize);
+        let path = write_version(fixture, db.path(), place, 2);
         let output = read(db.path()).output().unwrap();
         let error = format!(
             "error: {} at byte 8: format version 2, this program reads version 1",
@@ -140,7 +143,7 @@ fn the_reader_in_python_ends_quietly_when_nobody_reads_on() {
     }
     // One fills the buffer that Python writes through, the other does not.
     for name in ["blocks", "pod"] {
-        let fixture = FIXTURES.iter().find(|known| known.name == name).unwrap();
+        let fixture = named(name);
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = read(&dir(fixture)).stdout(writer).output().unwrap();
@@ -152,10 +155,15 @@ fn the_reader_in_python_ends_quietly_when_nobody_reads_on() {
 /// Edits one byte of the fixture `pod`, makes every checksum of a file right, and asserts that the reader
 /// still sees it.
 fn check_edit(place: usize, at: usize, byte: u8, expected: &str) {
-    let fixture = FIXTURES.iter().find(|known| known.name == "pod").unwrap();
+    check_edit_of("pod", place, at, byte, expected);
+}
+
+/// The same of any fixture.
+fn check_edit_of(fixture: &str, place: usize, at: usize, byte: u8, expected: &str) {
+    let fixture = named(fixture);
     let db = tempfile::tempdir().unwrap();
-    copy(&dir(fixture), db.path());
-    let path = edit(db.path(), place, |file| {
+    copy(fixture, db.path());
+    let path = edit(db.path(), files(fixture), place, |file| {
         assert_ne!(file[at], byte);
         file[at] = byte;
     });
@@ -205,6 +213,15 @@ fn the_reader_in_python_looks_behind_the_checksums_of_files() {
     check_edit(payloads, 64 + 32, 2, "96: checksum of payload 1");
     check_edit(payloads, 64 + 20, 1, "64: checksum of payload 0");
     check_edit(payloads, 64 + 31, 1, "64: checksum of payload 0");
+    for (place, kind) in [(4, 5), (5, 6)] {
+        let check = |at, byte, expected: &str| check_edit_of("codes", place, at, byte, expected);
+        check(6, 2, &format!("6: kind 2, expected {kind}"));
+        check(12, 17, "12: dims 17, expected 18");
+        check(40, 199, "40: rows 199, expected 200");
+        check(56, 1, "56: width 1, expected 0");
+        let what = "16: of another database or another commit than MANIFEST";
+        check(32, 2, what);
+    }
 }
 
 /// Two rows, and files derived from them.
@@ -274,13 +291,13 @@ fn the_reader_in_python_checks_derived_files_and_passes_over_them() {
     }
     // Behind an empty name of the type: the flags of the fourth file.
     let db = new("flags");
-    let path = edit(&db, 0, |file| file[64 + 32 + 3 * 16 + 2] = 0);
+    let path = edit(&db, &["MANIFEST"], 0, |file| file[64 + 32 + 3 * 16 + 2] = 0);
     refused(&db, &path, "146: flags 0 of a file of kind 5");
 
     // One that MANIFEST does not name is nobody's.
     let fixture = &FIXTURES[0];
     let db = dir.path().join("unnamed");
-    copy(&crate::fixtures::dir(fixture), &db);
+    copy(fixture, &db);
     fs::write(db.join(derived[0]), "other").unwrap();
     assert_eq!(output(&mut read(&db)).lines().count(), fixture.len as usize);
 }
@@ -330,23 +347,25 @@ fn damage(path: &Path, cut: bool, rng: &mut TestRng) -> String {
 /// file.
 fn check_damage(fixture: &str, len: usize) {
     println!("{fixture}, seed {:?}", String::from_utf8_lossy(&SEED));
-    let fixture = FIXTURES.iter().find(|known| known.name == fixture).unwrap();
+    let fixture = named(fixture);
+    let files = files(fixture);
     let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &SEED);
     let dir_of_copies = tempfile::tempdir().unwrap();
     let mut databases = Vec::new();
     let mut damages = Vec::new();
     for n in 0..FLIPS + CUTS {
         let db = dir_of_copies.path().join(n.to_string());
-        copy(&dir(fixture), &db);
+        copy(fixture, &db);
         // The longer a file, the more often it is hit.
-        let lengths = FILES.map(|file| fs::metadata(db.join(file)).unwrap().len());
+        let length = |file: &&str| fs::metadata(db.join(file)).unwrap().len();
+        let lengths: Vec<u64> = files.iter().map(length).collect();
         let mut at = rng.random_range(0..lengths.iter().sum());
         let hit = lengths.iter().position(|&length| {
             let here = at < length;
             at = at.saturating_sub(length);
             here
         });
-        let path = db.join(FILES[hit.unwrap()]);
+        let path = db.join(files[hit.unwrap()]);
         let damage = damage(&path, n >= FLIPS, &mut rng);
         databases.push(db);
         damages.push((path, damage));
@@ -369,4 +388,5 @@ fn the_reader_in_python_refuses_every_damage() {
     }
     check_damage("type-name", 5);
     check_damage("pod", 30);
+    check_damage("codes", 200);
 }
