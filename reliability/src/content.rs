@@ -1,6 +1,7 @@
 //! What the databases of the campaigns hold, and whether one holds it.
 //!
-//! Contents come from the seed alone; payloads are of every codec, each with its own type.
+//! Contents come from the seed alone; payloads are of every codec, each with its own type. Some are stored
+//! with codes.
 
 use std::fmt;
 use std::path::Path;
@@ -8,12 +9,14 @@ use std::sync::Arc;
 
 use rand::Rng;
 use rand::rngs::SmallRng;
-use ringdb::{BuildOptions, PayloadCodec, RingDb, SealedRingDb};
+use ringdb::{BuildOptions, Codes, PayloadCodec, RingDb, SealedRingDb};
+use ringdb_index::{CodeFrame, Rows, distance, encode};
 use ringdb_storage::disk::Disk;
-use ringdb_storage::{Segment, SegmentWriter};
+use ringdb_storage::{Derived, Segment, SegmentWriter};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::campaign;
 use crate::verdict::Flaw;
 
 /// A payload, and how it goes in and comes out.
@@ -145,7 +148,20 @@ pub(crate) struct Content<V> {
     /// Row-major.
     pub(crate) rows: Vec<f32>,
     pub(crate) values: Vec<V>,
+    /// What is derived from the rows, if it is stored with them.
+    pub(crate) codes: Option<Coded>,
 }
+
+/// The bodies of the derived files.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Coded {
+    pub(crate) codes: Vec<u8>,
+    pub(crate) fine: Vec<u8>,
+}
+
+/// How far the second row of a pair lies from the first in each dim, at most. Codes of coordinates up to 1
+/// have steps of about 1/127, fine codes of a 254th of that.
+const NEAR: f32 = 0.004;
 
 impl<V: Value> Content<V> {
     pub(crate) fn random(rng: &mut SmallRng, n_rows: usize, dims: usize) -> Self {
@@ -155,6 +171,43 @@ impl<V: Value> Content<V> {
                 .map(|_| rng.random_range(-1.0..1.0))
                 .collect(),
             values: (0..n_rows).map(|id| V::random(rng, id)).collect(),
+            codes: None,
+        }
+    }
+
+    /// Random content that is stored with codes. Its rows come in pairs that are nearer to each other than
+    /// codes can tell, so that searches need fine codes as well.
+    pub(crate) fn coded(rng: &mut SmallRng, n_rows: usize, dims: usize) -> campaign::Result<Self> {
+        let mut content = Self::random(rng, n_rows, dims);
+        for pair in content.rows.chunks_exact_mut(2 * dims) {
+            let (first, second) = pair.split_at_mut(dims);
+            for (near, x) in second.iter_mut().zip(first) {
+                *near = *x + rng.random_range(-NEAR..NEAR);
+            }
+        }
+        if n_rows > 0 {
+            let rows = Rows::new(&content.rows, dims)?;
+            let mut coded = Coded::default();
+            encode(rows, &CodeFrame::of(rows), |codes, fine| {
+                coded.codes.extend_from_slice(codes);
+                coded.fine.extend_from_slice(fine);
+                Ok::<(), ringdb_index::Error>(())
+            })?;
+            content.codes = Some(coded);
+        }
+        Ok(content)
+    }
+
+    /// [`Self::coded`] or [`Self::random`].
+    pub(crate) fn drawn(
+        rng: &mut SmallRng,
+        n_rows: usize,
+        dims: usize,
+        has_codes: bool,
+    ) -> campaign::Result<Self> {
+        match has_codes {
+            true => Self::coded(rng, n_rows, dims),
+            false => Ok(Self::random(rng, n_rows, dims)),
         }
     }
 
@@ -164,7 +217,11 @@ impl<V: Value> Content<V> {
 
     /// Makes `dir` a database of this, as a program does, in place of whatever database is there.
     pub(crate) fn build(&self, dir: &Path) -> ringdb::Result<SealedRingDb<V>> {
-        let options = BuildOptions::new(self.dims).codec(V::CODEC);
+        let codes = match self.codes {
+            Some(_) => Codes::On,
+            None => Codes::Off,
+        };
+        let options = BuildOptions::new(self.dims).codec(V::CODEC).codes(codes);
         let mut db = options.persist(dir).replace(true).create()?;
         for (row, value) in self.entries() {
             value.clone().add(&mut db, row)?;
@@ -178,14 +235,20 @@ impl<V: Value> Content<V> {
         disk: &Arc<dyn Disk>,
         dir: &Path,
     ) -> ringdb_storage::Result<Segment<V>> {
-        self.filled(SegmentWriter::in_directory_on(
-            Arc::clone(disk),
-            dir,
-            true,
-            self.dims,
-            V::CODEC,
-        )?)?
-        .finish()
+        let disk = Arc::clone(disk);
+        let writer = SegmentWriter::in_directory_on(disk, dir, true, self.dims, V::CODEC)?;
+        self.finish(self.filled(writer)?)
+    }
+
+    /// Completes what a writer was given, with what is derived from it.
+    pub(crate) fn finish(&self, writer: SegmentWriter<V>) -> ringdb_storage::Result<Segment<V>> {
+        writer.finish_with(|_, writer| match &self.codes {
+            Some(Coded { codes, fine }) => {
+                writer.codes(codes)?;
+                writer.fine(fine)
+            }
+            None => Ok(()),
+        })
     }
 
     /// A writer to which all of it was given.
@@ -214,7 +277,9 @@ impl<V: Value> Content<V> {
             compare_row(id, found, row)?;
             compare_value(id, &V::read(segment, id).map_err(broken)?, value)?;
         }
-        Ok(())
+        let expected = self.codes.as_ref();
+        compare_derived("codes", &segment.codes, expected.map(|it| &it.codes[..]))?;
+        compare_derived("fine codes", &segment.fine, expected.map(|it| &it.fine[..]))
     }
 
     /// As [`Self::compare`], through the face that programs use.
@@ -230,7 +295,31 @@ impl<V: Value> Content<V> {
             compare_row(id, &db.vector(id).map_err(broken)?, row)?;
             compare_value(id, &V::fetch(db, id).map_err(broken)?, value)?;
         }
-        Ok(())
+        if db.has_codes() != self.codes.is_some() {
+            let what = format!("it is {} that it has codes", db.has_codes());
+            return Err(Flaw::wrong(what));
+        }
+        self.compare_search(db)
+    }
+
+    /// Whether the ring around the last row that ends at the middle one of all distances holds what the
+    /// definition says.
+    fn compare_search(&self, db: &SealedRingDb<V>) -> Result<(), Flaw> {
+        let Some(query) = self.rows.chunks_exact(self.dims).next_back() else {
+            return Ok(());
+        };
+        let distances: Vec<f64> = self
+            .entries()
+            .map(|(row, _)| distance(row, query))
+            .collect();
+        let mut sorted = distances.clone();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+        let expected = (0..).zip(&distances).filter(|(_, d)| **d <= middle);
+        let expected: Vec<u32> = expected.map(|(id, _)| id).collect();
+        let found = db.search(query).within(middle).run();
+        let found = found.map_err(|error| Flaw::loss(format!("a search: {error}")))?;
+        compare_hits(&found.ids, &expected)
     }
 
     fn compare_shape(&self, found: &Shape) -> Result<(), Flaw> {
@@ -256,6 +345,37 @@ struct Shape {
     n_rows: usize,
     n_payloads: usize,
     dims: usize,
+}
+
+fn compare_derived(
+    name: &str,
+    found: &Option<Derived>,
+    expected: Option<&[u8]>,
+) -> Result<(), Flaw> {
+    match (found, expected) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => Err(Flaw::missing(format!("there are no {name}"))),
+        (Some(_), None) => Err(Flaw::wrong(format!("there are {name}"))),
+        (Some(found), Some(expected)) => {
+            let checked = found.verify(0..found.bytes().len());
+            checked.map_err(|error| Flaw::loss(error.to_string()))?;
+            match found.bytes() == expected {
+                true => Ok(()),
+                false => Err(Flaw::wrong(format!("the {name} are others"))),
+            }
+        }
+    }
+}
+
+pub(crate) fn compare_hits(found: &[u32], expected: &[u32]) -> Result<(), Flaw> {
+    if found == expected {
+        return Ok(());
+    }
+    let what = format!("hits {found:?}, not {expected:?}");
+    match found.iter().all(|id| expected.contains(id)) {
+        true => Err(Flaw::missing(what)),
+        false => Err(Flaw::wrong(what)),
+    }
 }
 
 /// Compares coordinates bit by bit: 0.0 is not -0.0 here.

@@ -9,7 +9,7 @@ use rand::Rng;
 use ringdb::{OpenOptions, RingDbError};
 use ringdb_storage::disk::real;
 
-use crate::campaign::rng;
+use crate::campaign::{self, rng};
 use crate::content::Content;
 use crate::directory::{Allowed, MANIFEST, check_leftovers};
 use crate::verdict::{Checked, Flaw};
@@ -31,7 +31,8 @@ pub(crate) struct Draw {
 }
 
 impl Generations {
-    fn content(self, generation: u64) -> Content<String> {
+    /// Half of them are stored with codes.
+    fn content(self, generation: u64) -> campaign::Result<Content<String>> {
         let rng = &mut rng(self.seed, 6, generation);
         let n_rows = rng.random_range(1..40);
         // Now and then one that is written in several pieces.
@@ -39,16 +40,18 @@ impl Generations {
             0 => 10_000,
             _ => rng.random_range(1..50),
         };
-        let mut content = Content::<String>::random(rng, n_rows, dims);
+        let has_codes = rng.random();
+        let mut content = Content::<String>::drawn(rng, n_rows, dims, has_codes)?;
         for value in &mut content.values {
             value.push_str(&format!(" of generation {generation}"));
         }
-        content
+        Ok(content)
     }
 
     /// Makes `dir` hold a generation.
-    pub(crate) fn build(self, dir: &Path, generation: u64) -> ringdb::Result<()> {
-        self.content(generation).build(dir).map(drop)
+    pub(crate) fn build(self, dir: &Path, generation: u64) -> campaign::Result<()> {
+        self.content(generation)?.build(dir)?;
+        Ok(())
     }
 
     /// The generation that `dir` holds, whole: the one that was acknowledged last, or the one begun
@@ -62,11 +65,15 @@ impl Generations {
                 return Err(Flaw::loss(what));
             }
         };
-        let newer = self.content(acknowledged + 1).compare_sealed(&db);
-        if newer.is_ok() {
+        let is_held = |generation| -> Result<bool, Flaw> {
+            let content = self.content(generation);
+            let content = content.map_err(|error| Flaw::other(error.to_string()))?;
+            Ok(content.compare_sealed(&db).is_ok())
+        };
+        if is_held(acknowledged + 1)? {
             return Ok(acknowledged + 1);
         }
-        if acknowledged > 0 && self.content(acknowledged).compare_sealed(&db).is_ok() {
+        if acknowledged > 0 && is_held(acknowledged)? {
             return Ok(acknowledged);
         }
         let found = db.fetch_payload(0);

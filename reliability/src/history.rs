@@ -95,32 +95,62 @@ pub(crate) fn histories(seed: u64) -> Result<Vec<History>> {
         let name = format!("sync {nth} fails");
         histories.push(History::new(rng, &name, Start::Nothing, &steps)?);
     }
-    let sizes = [(7, 3), (5200, 64), (5, 3)];
     let steps = [Write(0), Write(1), Write(2)];
+    let sizes = [(7, 3, false), (5200, 64, false), (5, 3, false)];
     let large = History::of_sizes(rng, "a large one", Start::Nothing, &steps, &sizes)?;
+    histories.push(large);
+    histories.extend(coded_histories(rng)?);
+    Ok(histories)
+}
+
+/// With codes there are more files, and more syncs, before a commit, and more to be collected.
+fn coded_histories(rng: &mut SmallRng) -> Result<Vec<History>> {
+    use Step::{Abandon, FailSync, Write};
+    let sizes = [(20, 3, true), (9, 5, false), (33, 2, true)];
+    let steps = [Write(0), Write(1), Write(2), Abandon(0), Write(0)];
+    let mut histories = vec![History::of_sizes(
+        rng,
+        "codes, then none, then others",
+        Start::Foreign,
+        &steps,
+        &sizes,
+    )?];
+    let sizes = [(5, 3, true), (17, 4, true), (6, 2, true)];
+    for nth in 3..6 {
+        let steps = [Write(0), FailSync(nth, 1), Write(2)];
+        let name = format!("with codes, sync {nth} fails");
+        let start = Start::Nothing;
+        histories.push(History::of_sizes(rng, &name, start, &steps, &sizes)?);
+    }
+    // Two blocks of codes and two of fine codes.
+    let sizes = [(7, 3, true), (5500, 4, true), (5, 3, false)];
+    let steps = [Write(0), Write(1), Write(2)];
+    let name = "a large one with codes";
+    let large = History::of_sizes(rng, name, Start::Nothing, &steps, &sizes)?;
     histories.push(large);
     Ok(histories)
 }
 
 impl History {
     fn new(rng: &mut SmallRng, name: &str, start: Start, steps: &[Step]) -> Result<Self> {
-        let sizes = [0; 3].map(|_| (rng.random_range(1..20), rng.random_range(1..8)));
+        let sizes = [0; 3].map(|_| (rng.random_range(1..20), rng.random_range(1..8), false));
         Self::of_sizes(rng, name, start, steps, &sizes)
     }
 
+    /// With contents of so many rows and dims, and codes or none.
     fn of_sizes(
         rng: &mut SmallRng,
         name: &str,
         start: Start,
         steps: &[Step],
-        sizes: &[(usize, usize)],
+        sizes: &[(usize, usize, bool)],
     ) -> Result<Self> {
         let contents = sizes
             .iter()
-            .map(|&(n_rows, dims)| Content::random(rng, n_rows, dims));
+            .map(|&(n_rows, dims, has_codes)| Content::drawn(rng, n_rows, dims, has_codes));
         let mut history = Self {
             name: name.to_owned(),
-            contents: contents.collect(),
+            contents: contents.collect::<Result<_>>()?,
             has_foreign: start == Start::Foreign,
             has_legacy: start == Start::Legacy,
             moments: Vec::new(),

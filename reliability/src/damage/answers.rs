@@ -1,12 +1,15 @@
 //! All that can be asked of a database, and whether another one answers it in the same way.
 
+use std::ops::{Bound, RangeBounds};
 use std::path::Path;
 
 use rand::Rng;
 use rand::rngs::SmallRng;
-use ringdb::{DiskQuery, OpenOptions, RangeQuery, RingDbError, RingQuery, SealedRingDb};
+use ringdb::{
+    DiskQuery, Explain, OpenOptions, RangeQuery, RingDbError, RingQuery, SealedRingDb, Tier,
+};
 
-use crate::content::{Content, Value, compare_row, compare_value};
+use crate::content::{Content, Value, compare_hits, compare_row, compare_value};
 use crate::verdict::Flaw;
 
 /// What was asked, and what came back while all was well.
@@ -28,6 +31,13 @@ struct Searched {
     /// By distances below the bound.
     open: (Vec<u32>, Vec<f64>),
     everything: (Vec<u32>, Vec<f64>),
+    /// Distances of rows, of which the bounds below are made: a row on a bound is told from one that is
+    /// not by its coordinates alone, and its neighbours by fine codes.
+    realised: [f64; 2],
+    between: (Vec<u32>, Vec<f64>),
+    beyond: (Vec<u32>, Vec<f64>),
+    /// How many rows each tier decided for the last two.
+    decided: [u64; Tier::ALL.len()],
 }
 
 /// What kind of error was met.
@@ -51,6 +61,16 @@ impl<V: Value> Answers<V> {
             payload_type: db.payload_type().to_owned(),
             searches: searches.map_err(|error| error.to_string())?,
         })
+    }
+
+    /// How many rows each tier decided, over all searches.
+    pub(super) fn decided(&self) -> [(&'static str, u64); Tier::ALL.len()] {
+        let of_tier = |tier: Tier| {
+            self.searches
+                .iter()
+                .map(move |it| it.decided[tier as usize])
+        };
+        Tier::ALL.map(|tier| (tier.name(), of_tier(tier).sum()))
     }
 
     /// Opens `dir` and asks everything. Every answer has to be the right one or an error; the first error
@@ -141,18 +161,33 @@ impl Searched {
         let query = (0..db.dims()).map(|_| rng.random_range(-1.0..1.0));
         let query: Vec<f32> = query.collect();
         // Near the middle of all distances, so that some are hits and some are not.
-        let distances = ask_everything(db, &query)?.1;
-        let middle = distances.get(distances.len() / 2).copied().unwrap_or(1.0) as f32;
+        let everything = ask_everything(db, &query)?;
+        let mut sorted = everything.1.clone();
+        sorted.sort_by(f64::total_cmp);
+        let at = |index: usize| sorted.get(index).copied().unwrap_or(1.0);
+        let middle = at(sorted.len() / 2) as f32;
         let (d, lambda) = (middle, middle * rng.random_range(0.05..0.3));
+        let realised = [at(sorted.len() / 4), at(sorted.len() * 3 / 4)];
+        let [between, beyond] = bounds(realised);
+        let (between, seen) = ask_explained(db, &query, between)?;
+        let (beyond, seen_beyond) = ask_explained(db, &query, beyond)?;
+        let decided = |tier: Tier| {
+            let reports = [seen.tier(tier), seen_beyond.tier(tier)];
+            reports.iter().map(|it| it.outside + it.inside).sum()
+        };
         Ok(Self {
             ring: ask_ring(db, &query, d, lambda)?,
             range: ask_range(db, &query, d, lambda)?,
             disk: ask_disk(db, &query, d)?,
             open: ask_open(db, &query, d)?,
-            everything: ask_everything(db, &query)?,
+            everything,
+            decided: Tier::ALL.map(decided),
             query,
             d,
             lambda,
+            realised,
+            between,
+            beyond,
         })
     }
 
@@ -170,9 +205,12 @@ impl Searched {
                 compare_hits(&found, expected)?;
             }
         }
+        let [between, beyond] = bounds(self.realised);
         let with_distances = [
             (ask_open(db, query, *d), &self.open),
             (ask_everything(db, query), &self.everything),
+            (ask(db, query, between), &self.between),
+            (ask(db, query, beyond), &self.beyond),
         ];
         for (found, (ids, distances)) in with_distances {
             let Some(found) = errors.note(found) else {
@@ -219,28 +257,43 @@ fn ask_disk<V: Value>(db: &SealedRingDb<V>, query: &[f32], d_max: f32) -> ringdb
 }
 
 fn ask_open<V: Value>(db: &SealedRingDb<V>, query: &[f32], d: f32) -> ringdb::Result<Hits> {
-    let found = db.search(query).range(..f64::from(d)).distances().run()?;
-    Ok((found.ids, found.distances.unwrap_or_default()))
+    ask(db, query, ..f64::from(d))
 }
 
 fn ask_everything<V: Value>(db: &SealedRingDb<V>, query: &[f32]) -> ringdb::Result<Hits> {
-    let found = db.search(query).distances().run()?;
-    Ok((found.ids, found.distances.unwrap_or_default()))
+    ask(db, query, ..)
+}
+
+/// From one distance to another, both inclusive, and all beyond the first.
+fn bounds([from, to]: [f64; 2]) -> [(Bound<f64>, Bound<f64>); 2] {
+    [
+        (Bound::Included(from), Bound::Included(to)),
+        (Bound::Excluded(from), Bound::Unbounded),
+    ]
+}
+
+fn ask<V: Value>(
+    db: &SealedRingDb<V>,
+    query: &[f32],
+    bounds: impl RangeBounds<f64>,
+) -> ringdb::Result<Hits> {
+    Ok(ask_explained(db, query, bounds)?.0)
+}
+
+fn ask_explained<V: Value>(
+    db: &SealedRingDb<V>,
+    query: &[f32],
+    bounds: impl RangeBounds<f64>,
+) -> ringdb::Result<(Hits, Explain)> {
+    let found = db.search(query).range(bounds).distances().run()?;
+    Ok((
+        (found.ids, found.distances.unwrap_or_default()),
+        found.explain,
+    ))
 }
 
 fn bits(distances: &[f64]) -> impl Iterator<Item = u64> {
     distances.iter().map(|d| d.to_bits())
-}
-
-fn compare_hits(found: &[u32], expected: &[u32]) -> Result<(), Flaw> {
-    if found == expected {
-        return Ok(());
-    }
-    let what = format!("hits {found:?}, not {expected:?}");
-    match found.iter().all(|id| expected.contains(id)) {
-        true => Err(Flaw::missing(what)),
-        false => Err(Flaw::wrong(what)),
-    }
 }
 
 /// The first error among answers.

@@ -51,21 +51,33 @@ struct Sample<V> {
     next: Content<V>,
 }
 
+/// Of as many rows, files are too large for every mutant of them.
+const LARGE_FROM: usize = 1000;
+
+/// Of as many rows with codes, some are decided by each tier.
+const ALL_TIERS_FROM: usize = 32;
+
 /// The second generation of a database of `n_rows` random rows.
 pub(super) fn layout<V: Value>(
     rng: &mut SmallRng,
     n_rows: usize,
     dims: usize,
-    is_large: bool,
+    has_codes: bool,
 ) -> Result<Box<dyn Layout>> {
-    let content = Content::<V>::random(rng, n_rows, dims);
-    let next = Content::<V>::random(rng, n_rows, dims);
+    let content = Content::<V>::drawn(rng, n_rows, dims, has_codes)?;
+    let next = Content::<V>::drawn(rng, n_rows, dims, has_codes)?;
     let (one, another) = (scratch()?, scratch()?);
     let (one, another) = (one.path(), another.path());
     next.build(one)?;
     next.build(another)?;
     let older = Image::read(one)?;
     let answers = Answers::of(&content.build(one)?, &content, rng)?;
+    // What no search looks at may be damaged as it likes.
+    let decided = answers.decided();
+    let is_used = |&(tier, rows): &(&str, u64)| tier == "scan" || rows > 0;
+    if has_codes && n_rows >= ALL_TIERS_FROM && !decided.iter().all(is_used) {
+        return Err(format!("searches decide rows by {decided:?}").into());
+    }
     // A comparison that finds faults where there are none would find them everywhere.
     let unharmed = answers.compare(one, &OpenOptions::new(), true);
     if let Some(refusal) = unharmed.map_err(|flaw| flaw.what)? {
@@ -73,16 +85,40 @@ pub(super) fn layout<V: Value>(
     }
     content.build(another)?;
     let image = Image::read(one)?;
+    check_codes(&content, &image)?;
     next.build(one)?;
     let others = [older, Image::read(one)?, Image::read(another)?];
     Ok(Box::new(Sample {
-        name: format!("{n_rows} x {dims}, {}", std::any::type_name::<V>()),
-        is_large,
+        name: format!(
+            "{n_rows} x {dims}{}, {}",
+            if has_codes { " with codes" } else { "" },
+            std::any::type_name::<V>()
+        ),
+        is_large: n_rows >= LARGE_FROM,
         image,
         others,
         answers,
         next,
     }))
+}
+
+/// Whether the derived files that were written hold what is derived from the rows, behind their headers.
+fn check_codes<V: Value>(content: &Content<V>, image: &Image) -> Result<()> {
+    for (name, expected) in [
+        ("codes.bin", content.codes.as_ref().map(|it| &it.codes)),
+        ("fine.bin", content.codes.as_ref().map(|it| &it.fine)),
+    ] {
+        let mut files = image.data_files();
+        let file = files.find(|(path, _)| path.file_name().is_some_and(|it| it == name));
+        let is_that = match (file, expected) {
+            (Some((_, file)), Some(bytes)) => file.get(64..64 + bytes.len()) == Some(bytes),
+            (file, bytes) => file.is_none() && bytes.is_none(),
+        };
+        if !is_that {
+            return Err(format!("{name} is not what is derived from the rows").into());
+        }
+    }
+    Ok(())
 }
 
 impl<V: Value> Layout for Sample<V> {
@@ -149,14 +185,15 @@ mod tests {
     use crate::campaign::rng;
     use crate::verdict::Kind;
 
-    /// How many mutants of the rows are answered wrongly.
-    fn wrong_answers(verify: Verify) -> usize {
-        let layout = layout::<String>(&mut rng(1, 0, 0), 5, 3, false).unwrap();
+    /// How many mutants of a file are answered wrongly.
+    fn wrong_answers(name: &str, has_codes: bool, verify: Verify) -> usize {
+        let (n_rows, dims) = if has_codes { (40, 2) } else { (5, 3) };
+        let layout = layout::<String>(&mut rng(1, 0, 0), n_rows, dims, has_codes).unwrap();
         let dir = scratch().unwrap();
         let image = layout.image();
         image.write(dir.path()).unwrap();
-        let is_rows = |path: &Path| path.file_name().is_some_and(|name| name == "vectors.bin");
-        let (path, bytes) = image.data_files().find(|(path, _)| is_rows(path)).unwrap();
+        let is_named = |path: &Path| path.file_name().is_some_and(|it| it == name);
+        let (path, bytes) = image.data_files().find(|(path, _)| is_named(path)).unwrap();
         let mutants = Mutants::new(bytes, None);
         let options = OpenOptions::new().verify(verify).access(Access::Read);
         let mutants = (0..mutants.len()).filter_map(|number| mutants.nth(number));
@@ -166,7 +203,7 @@ mod tests {
             };
             std::fs::write(dir.path().join(path), bytes).unwrap();
             let found = layout.compare(dir.path(), &options, true);
-            found.is_err_and(|flaw| flaw.kind == Kind::Wrong)
+            found.is_err_and(|flaw| matches!(flaw.kind, Kind::Wrong | Kind::Missing))
         });
         wrong.count()
     }
@@ -174,8 +211,15 @@ mod tests {
     #[test]
     fn a_wrong_answer_is_seen() {
         // All that differs from what is checked is the look at the blocks' checksums.
-        assert!(wrong_answers(Verify::Never) > 400);
-        assert_eq!(wrong_answers(Verify::Lazy), 0);
-        assert_eq!(wrong_answers(Verify::Open), 0);
+        for (name, has_codes, least) in [
+            ("vectors.bin", false, 400),
+            ("codes.bin", true, 400),
+            ("fine.bin", true, 40),
+        ] {
+            let wrong = wrong_answers(name, has_codes, Verify::Never);
+            assert!(wrong > least, "{name}: {wrong}");
+            assert_eq!(wrong_answers(name, has_codes, Verify::Lazy), 0, "{name}");
+            assert_eq!(wrong_answers(name, has_codes, Verify::Open), 0, "{name}");
+        }
     }
 }

@@ -94,8 +94,8 @@ impl Changes {
 }
 
 impl Damage {
-    /// A few small databases, one of each kind, and one with files of several blocks; for a release so
-    /// many more of random sizes that there are a million mutants.
+    /// A few small databases, one of each kind and two with codes, and large ones, whose files have several
+    /// blocks; for a release so many more of random sizes that there are a million mutants.
     pub(crate) fn new(plan: Plan) -> Result<Self> {
         let rng = &mut rng(plan.seed, 1, 0);
         let mut damage = Self {
@@ -104,12 +104,18 @@ impl Damage {
             n_cases: 0,
         };
         let drawn = plan.count(100, 5000);
-        damage.add(layout::<String>(rng, 9000, 4, true)?, Some(drawn));
         for layout in [
-            layout::<String>(rng, 48, 18, false)?,
+            layout::<String>(rng, 9000, 4, false)?,
+            layout::<()>(rng, 5500, 4, true)?,
+        ] {
+            damage.add(layout, Some(drawn));
+        }
+        for layout in [
+            layout::<String>(rng, 16, 18, false)?,
+            layout::<()>(rng, 40, 6, true)?,
             layout::<String>(rng, 9, 4, false)?,
             layout::<Song>(rng, 7, 3, false)?,
-            layout::<Blob>(rng, 8, 3, false)?,
+            layout::<Blob>(rng, 8, 3, true)?,
             layout::<[u32; 3]>(rng, 6, 2, false)?,
             layout::<()>(rng, 12, 5, false)?,
             layout::<String>(rng, 0, 3, false)?,
@@ -120,12 +126,13 @@ impl Damage {
         while damage.n_cases < plan.count(0, 1_000_000) {
             let n_rows = rng.random_range(1..60);
             let dims = rng.random_range(1..24);
+            let has_codes = rng.random();
             let layout = match damage.layouts.len() % 5 {
-                0 => layout::<String>(rng, n_rows, dims, false)?,
-                1 => layout::<Song>(rng, n_rows, dims, false)?,
-                2 => layout::<Blob>(rng, n_rows, dims, false)?,
-                3 => layout::<[u32; 3]>(rng, n_rows, dims, false)?,
-                _ => layout::<()>(rng, n_rows, dims, false)?,
+                0 => layout::<String>(rng, n_rows, dims, has_codes)?,
+                1 => layout::<Song>(rng, n_rows, dims, has_codes)?,
+                2 => layout::<Blob>(rng, n_rows, dims, has_codes)?,
+                3 => layout::<[u32; 3]>(rng, n_rows, dims, has_codes)?,
+                _ => layout::<()>(rng, n_rows, dims, has_codes)?,
             };
             damage.add(layout, None);
         }

@@ -68,10 +68,18 @@ impl Faults {
             n_cases: 0,
         };
         let rng = &mut rng(plan.seed, 5, 0);
-        let large = workload::<String>(rng, Task::Retry, 80, 4096)?;
+        let large = workload::<String>(rng, Task::Retry, (80, 4096), false)?;
         faults.add(large)?;
         for task in tasks() {
-            faults.add(workload::<String>(rng, task, 9, 4)?)?;
+            faults.add(workload::<String>(rng, task, (9, 4), false)?)?;
+        }
+        for task in [
+            Task::Build,
+            Task::Replace,
+            Task::Memory,
+            Task::Read(Verify::Lazy, Access::Map),
+        ] {
+            faults.add(workload::<()>(rng, task, (20, 3), true)?)?;
         }
         for task in [Task::ReplaceLegacy, Task::ReadLegacy] {
             faults.add(legacy_workload(rng, task)?)?;
@@ -82,18 +90,20 @@ impl Faults {
         Ok(faults)
     }
 
-    /// All tasks, with a codec, a number of rows and of dims that are drawn.
+    /// All tasks, with a codec, a number of rows and of dims that are drawn, and codes or none.
     fn add_drawn(&mut self, rng: &mut SmallRng) -> Result<()> {
         let n_rows = rng.random_range(0..300);
         let dims = 1 << rng.random_range(0..10);
+        let size = (n_rows, dims);
         let codec = rng.random_range(0..5);
+        let has_codes = rng.random();
         for task in tasks().into_iter().chain([Task::Retry]) {
             self.add(match codec {
-                0 => workload::<String>(rng, task, n_rows, dims)?,
-                1 => workload::<Song>(rng, task, n_rows, dims)?,
-                2 => workload::<Blob>(rng, task, n_rows, dims)?,
-                3 => workload::<[u32; 3]>(rng, task, n_rows, dims)?,
-                _ => workload::<()>(rng, task, n_rows, dims)?,
+                0 => workload::<String>(rng, task, size, has_codes)?,
+                1 => workload::<Song>(rng, task, size, has_codes)?,
+                2 => workload::<Blob>(rng, task, size, has_codes)?,
+                3 => workload::<[u32; 3]>(rng, task, size, has_codes)?,
+                _ => workload::<()>(rng, task, size, has_codes)?,
             })?;
         }
         Ok(())

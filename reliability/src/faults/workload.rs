@@ -63,20 +63,20 @@ struct Sample<V> {
     last: Content<V>,
 }
 
-/// A task with payloads of type `V`. Directories of ring-db 0.3 are those of [`legacy_workload`].
+/// A task with payloads of type `V`, and perhaps with codes. Directories of ring-db 0.3 are those of [`legacy_workload`].
 pub(super) fn workload<V: Value>(
     rng: &mut SmallRng,
     task: Task,
-    n_rows: usize,
-    dims: usize,
+    (n_rows, dims): (usize, usize),
+    has_codes: bool,
 ) -> Result<Box<dyn Workload>> {
-    let old = Content::<V>::random(rng, 5, dims);
+    let old = Content::<V>::drawn(rng, 5, dims, has_codes)?;
     let image = match task {
         Task::Build | Task::Memory => None,
         Task::Replace | Task::Retry => Some(image_of(&old, true)?),
         _ => Some(image_of(&old, false)?),
     };
-    workload_on(rng, task, old, image, n_rows)
+    workload_on(rng, task, old, image, n_rows, has_codes)
 }
 
 /// A task in a directory of ring-db 0.3.
@@ -84,7 +84,7 @@ pub(super) fn legacy_workload(rng: &mut SmallRng, task: Task) -> Result<Box<dyn 
     let old = Content::random(rng, 5, 3);
     let dir = scratch()?;
     plant_legacy(&*real(), dir.path(), &old)?;
-    workload_on(rng, task, old, Some(Image::read(dir.path())?), 7)
+    workload_on(rng, task, old, Some(Image::read(dir.path())?), 7, false)
 }
 
 fn workload_on<V: Value>(
@@ -93,13 +93,14 @@ fn workload_on<V: Value>(
     old: Content<V>,
     image: Option<Image>,
     n_rows: usize,
+    has_codes: bool,
 ) -> Result<Box<dyn Workload>> {
     let dims = old.dims;
     Ok(Box::new(Sample {
         task,
         template: Template::new(image)?,
         old,
-        new: Content::random(rng, n_rows, dims),
+        new: Content::drawn(rng, n_rows, dims, has_codes)?,
         last: Content::random(rng, 3, dims),
     }))
 }
@@ -130,7 +131,12 @@ impl<V: Value> Workload for Sample<V> {
     fn name(&self) -> String {
         let (n_rows, dims) = (self.new.values.len(), self.new.dims);
         let type_name = std::any::type_name::<V>();
-        format!("{:?}, {n_rows} x {dims}, {type_name}", self.task)
+        let codes = if self.new.codes.is_some() {
+            " with codes"
+        } else {
+            ""
+        };
+        format!("{:?}, {n_rows} x {dims}{codes}, {type_name}", self.task)
     }
 
     fn calls(&self, below: Below) -> Result<u64> {
@@ -177,13 +183,13 @@ impl<V: Value> Sample<V> {
                 value.clone().push(&mut writer, row)?;
             }
         }
-        writer.finish()
+        self.new.finish(writer)
     }
 
     fn in_memory(&self, faulty: &Arc<FaultyDisk>) -> ringdb_storage::Result<Segment<V>> {
         let disk: Arc<dyn Disk> = Arc::clone(faulty) as _;
         let writer = SegmentWriter::in_memory_on(disk, self.new.dims, V::CODEC)?;
-        self.new.filled(writer)?.finish()
+        self.new.finish(self.new.filled(writer)?)
     }
 
     /// A build that returns `Ok` made the new database; one that fails leaves the old one; and the next
