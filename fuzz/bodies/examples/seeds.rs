@@ -58,14 +58,53 @@ fn decode(corpus: &Path) -> Result {
     Ok(())
 }
 
-/// Nothing is known of what a generator makes of bytes; fuzzing finds out.
+/// What a generator makes of most bytes, fuzzing finds out.
 fn directory(corpus: &Path) -> Result {
     for step in [1_u32, 7, 31, 97] {
         let input: Vec<u8> = (0..64_u32).map(|i| (i * step) as u8).collect();
         fs::write(corpus.join(format!("start-{step}")), input)?;
     }
+    // A change, no other, and codes; the numbers of the file and of what is done to it, and its arguments.
+    for (name, file, what, arguments) in [
+        ("bad-flip-in-codes", 4, FLIP, &[200, 0, 0x10][..]),
+        ("bad-flip-in-fine", 5, FLIP, &[200, 0, 0x10]),
+        (
+            "bad-number-in-codes",
+            4,
+            NUMBER,
+            &[128, 0, 0, 0, 0x80, 0x7f, 0, 0, 0x80, 0xff],
+        ),
+        ("bad-cut-codes", 4, CUT, &[100, 1]),
+        ("bad-cut-fine", 5, CUT, &[100, 1]),
+        ("bad-older-codes", 4, OLDER, &[]),
+        ("bad-fine-for-codes", 4, COPY, &[5]),
+        ("bad-no-codes", 4, REMOVE, &[]),
+        ("bad-exponent-sealed", 4, SEAL, &[83, 0, 0]),
+        // Another form is passed over; other numbers are somebody's codes.
+        ("seed-form-sealed", 4, SEAL, &[64, 0, 2]),
+        ("seed-centre-sealed", 4, SEAL, &[131, 0, 0xff]),
+        ("seed-code-sealed", 4, SEAL, &[193, 0, 255]),
+        ("seed-norm-sealed", 4, SEAL, &[3, 1, 0xff]),
+        ("seed-beta-sealed", 4, SEAL, &[99, 1, 0xff]),
+        ("seed-fine-code-sealed", 5, SEAL, &[64, 0, 255]),
+    ] {
+        // `arbitrary` scales four bytes to the number of variants.
+        let variant = ((what << 32) / VARIANTS + 1) as u32;
+        let input = [&[1, file][..], &variant.to_le_bytes(), arguments, &[0, 1]].concat();
+        fs::write(corpus.join(name), input)?;
+    }
     Ok(())
 }
+
+/// The kinds of changes, by their places in the target.
+const FLIP: u64 = 0;
+const NUMBER: u64 = 1;
+const CUT: u64 = 2;
+const OLDER: u64 = 5;
+const COPY: u64 = 6;
+const SEAL: u64 = 7;
+const REMOVE: u64 = 8;
+const VARIANTS: u64 = 9;
 
 fn manifest(corpus: &Path) -> Result {
     for codec in [PayloadCodec::Bincode, PayloadCodec::Raw] {

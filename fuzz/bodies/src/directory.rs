@@ -1,12 +1,14 @@
-//! A whole database directory, changed in the ways that an input describes.
+//! A whole database directory, with codes or without, changed in the ways that an input describes.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use arbitrary::{Arbitrary, Unstructured};
+use ringdb_index::Ring;
 use ringdb_storage::disk::{Disk, SimDisk};
 use ringdb_storage::{Access, PayloadCodec, ReadOptions, Segment, SegmentWriter, Verify};
 
+use crate::coded::{self, Refused};
 use crate::files::{disk_with, sealed, unsealed};
 
 /// A change of one file.
@@ -32,7 +34,8 @@ enum What {
     Older,
     /// Puts in its place another file of the database.
     Copy { of: u8 },
-    /// Changes a byte of header or body and makes the file's own checksums right.
+    /// Changes a byte of header or body and makes the file's own checksums right, and its entry in
+    /// MANIFEST.
     Seal { at: u16, value: u8 },
     /// Takes it away.
     Remove,
@@ -48,13 +51,21 @@ fn payload(generation: u32, id: u32) -> String {
     format!("payload {id} of generation {generation}")
 }
 
+/// A row of generation 2 lies at the distance of its id from here.
+const QUERY: [f32; 3] = [0.0, 2.0, -0.5];
+
+/// The nearest row is so near to the first bound that codes do not tell on which side it lies, and fine
+/// codes do; the farthest lies on the second bound, so that nothing but its coordinates tells.
+const RING: [f64; 2] = [4.99, 12.0];
+const HITS: [u32; 8] = [5, 6, 7, 8, 9, 10, 11, 12];
+
 /// Files by their names.
 type Files = Vec<(PathBuf, Vec<u8>)>;
 
 /// The files of two generations of one database.
-fn generations() -> &'static [Files; 2] {
-    static FILES: OnceLock<[Files; 2]> = OnceLock::new();
-    FILES.get_or_init(|| {
+fn generations(has_codes: bool) -> &'static [Files; 2] {
+    static FILES: [OnceLock<[Files; 2]>; 2] = [const { OnceLock::new() }; 2];
+    FILES[usize::from(has_codes)].get_or_init(|| {
         let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
         let dir = Path::new("/db");
         [1, 2].map(|generation| {
@@ -65,11 +76,22 @@ fn generations() -> &'static [Files; 2] {
                 let pushed = writer.push(&row(generation, id), payload(generation, id));
                 pushed.expect("room for a row");
             }
-            writer.finish().expect("a database");
+            let finished = writer.finish_with(|vectors, writer| match has_codes {
+                true => coded::derive(vectors, writer),
+                false => Ok::<(), Refused>(()),
+            });
+            finished.expect("a database");
             let segment = PathBuf::from(format!("/db/segment-{generation:06}"));
             let names = ["offsets.bin", "payloads.bin", "vectors.bin"];
+            let derived = ["codes.bin", "fine.bin"];
+            let derived = derived.into_iter().filter(|_| has_codes);
             let mut paths = vec![dir.join("MANIFEST")];
-            paths.extend(names.map(|name| segment.join(name)));
+            paths.extend(
+                names
+                    .into_iter()
+                    .chain(derived)
+                    .map(|name| segment.join(name)),
+            );
             paths
                 .into_iter()
                 .map(|path| {
@@ -99,7 +121,8 @@ pub fn directory(data: &[u8]) -> bool {
     let Ok(changes) = Vec::<Change>::arbitrary(&mut input) else {
         return false;
     };
-    let [older, whole] = generations();
+    // Behind the changes, so that an input without it is one of a database without codes.
+    let [older, whole] = generations(bool::arbitrary(&mut input).unwrap_or_default());
     let mut files: Vec<Option<(PathBuf, Vec<u8>)>> = whole.iter().cloned().map(Some).collect();
     let mut is_forged = false;
     for Change { file, what } in &changes {
@@ -139,6 +162,11 @@ fn read(disk: &dyn Disk, options: &ReadOptions, is_checked: bool) -> bool {
             Ok(found) => assert!(!is_checked || found == payload(2, id), "{id}: {found}"),
             Err(_) => all = false,
         }
+    }
+    let ring = Ring::between(RING[0], RING[1]).expect("a ring");
+    match coded::ids(&segment, &QUERY, &ring) {
+        Ok((found, _)) => assert!(!is_checked || found == HITS, "the ring holds {found:?}"),
+        Err(_) => all = false,
     }
     if is_checked {
         assert_eq!(segment.vectors.len() as u32, LEN, "rows are missing");
@@ -192,7 +220,53 @@ fn change(
             changed[at] = *value;
             let kind = u16::from_le_bytes([changed[6], changed[7]]);
             *bytes = sealed(&changed, kind, &note);
+            let checksum = *bytes.last_chunk::<4>().expect("a footer");
+            if index > 0 {
+                enter(files, files.len() - index, &checksum);
+            }
         }
         What::Remove => files[index] = None,
+    }
+}
+
+/// Writes the checksum of a file into its entry in MANIFEST, so many before the end, if MANIFEST is as long
+/// as it was written.
+fn enter(files: &mut [Option<(PathBuf, Vec<u8>)>], from_end: usize, checksum: &[u8; 4]) {
+    let Some((_, manifest)) = &mut files[0] else {
+        return;
+    };
+    // The entries, 16 bytes each, stand before one block's CRC and the footer.
+    let entries = manifest.len().saturating_sub(16 + 4);
+    let Some(entry) = entries.checked_sub(16 * from_end) else {
+        return;
+    };
+    if let Some(field) = manifest.get_mut(entry + 4..entry + 8) {
+        field.copy_from_slice(checksum);
+        *manifest = sealed(&manifest[..entries], 1, b"");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringdb_index::Tier;
+
+    use super::*;
+
+    #[test]
+    fn the_search_needs_every_tier() {
+        let files = &generations(true)[1];
+        let disk = disk_with(
+            files
+                .iter()
+                .map(|(path, bytes)| (path.as_path(), bytes.as_slice())),
+        );
+        let segment = Segment::<String>::open_on(&*disk, Path::new("/db"), &ReadOptions::new());
+        let ring = Ring::between(RING[0], RING[1]).unwrap();
+        let (found, explain) = coded::ids(&segment.unwrap(), &QUERY, &ring).unwrap();
+        assert_eq!(found, HITS);
+        for tier in [Tier::Codes, Tier::Fine, Tier::Rows] {
+            let report = explain.tier(tier);
+            assert!(report.outside + report.inside > 0, "{tier:?}: {explain}");
+        }
     }
 }

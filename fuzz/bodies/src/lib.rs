@@ -8,6 +8,7 @@
 //! the replay, and a corpus; the replay fails while one of them is missing.
 
 mod files;
+mod coded;
 mod decode;
 mod directory;
 mod manifest;

@@ -1,0 +1,71 @@
+//! A segment searched by its codes, as the facade does it: bytes are checked before they are read.
+
+use std::error::Error;
+use std::ops::Range;
+
+use ringdb_index::{
+    CodeFrame, Codes, Explain, Guard, Kernel, Ring, Rows, Segment as Searched, encode, search,
+};
+use ringdb_storage::{Derived, DerivedWriter, Segment, Vectors};
+
+/// Bytes that were refused, or codes that do not fit.
+pub(crate) type Refused = Box<dyn Error + Send + Sync>;
+
+/// Writes the codes of all rows.
+pub(crate) fn derive(vectors: &Vectors, writer: &mut DerivedWriter<'_>) -> Result<(), Refused> {
+    let rows = Rows::new(vectors.as_slice(), vectors.dims())?;
+    encode(rows, &CodeFrame::of(rows), |codes, fine| {
+        writer.codes(codes)?;
+        Ok(writer.fine(fine)?)
+    })
+}
+
+/// The rows in a ring, by codes if the segment has any that are known.
+pub(crate) fn ids<T>(
+    segment: &Segment<T>,
+    query: &[f32],
+    ring: &Ring,
+) -> Result<(Vec<u32>, Explain), Refused> {
+    let vectors = &segment.vectors;
+    let rows = Rows::new(vectors.as_slice(), vectors.dims())?;
+    let derived = segment.codes.as_ref().zip(segment.fine.as_ref());
+    let looked = Looked { vectors, derived };
+    let mut frame = None;
+    if let Some((codes, _)) = derived {
+        codes.verify(0..CodeFrame::head_bytes(vectors.dims()))?;
+        frame = CodeFrame::read(codes.bytes(), vectors.len(), vectors.dims())?;
+    }
+    let searched = match (&frame, derived) {
+        (Some(frame), Some((codes, fine))) => {
+            let codes = Codes::new(frame, codes.bytes(), fine.bytes())?;
+            Searched::with_codes(rows, codes)?
+        }
+        _ => Searched::new(rows),
+    };
+    search(searched, query, ring, Kernel::fastest(), &looked)
+}
+
+/// Looks at bytes before they are read.
+struct Looked<'a> {
+    vectors: &'a Vectors,
+    /// Codes and fine codes.
+    derived: Option<(&'a Derived, &'a Derived)>,
+}
+
+impl Guard for Looked<'_> {
+    type Error = Refused;
+
+    fn rows(&self, rows: Range<usize>) -> Result<(), Refused> {
+        Ok(self.vectors.verify(rows)?)
+    }
+
+    fn codes(&self, bytes: Range<usize>) -> Result<(), Refused> {
+        let (codes, _) = self.derived.ok_or("there are no codes")?;
+        Ok(codes.verify(bytes)?)
+    }
+
+    fn fine(&self, bytes: Range<usize>) -> Result<(), Refused> {
+        let (_, fine) = self.derived.ok_or("there are no fine codes")?;
+        Ok(fine.verify(bytes)?)
+    }
+}
