@@ -63,7 +63,8 @@ struct Sample<V> {
     last: Content<V>,
 }
 
-/// A task with payloads of type `V`, and perhaps with codes. Directories of ring-db 0.3 are those of [`legacy_workload`].
+/// A task with payloads of type `V`, and perhaps with codes. Directories of ring-db 0.3 are those of
+/// [`legacy_workload`].
 pub(super) fn workload<V: Value>(
     rng: &mut SmallRng,
     task: Task,
