@@ -40,6 +40,27 @@ impl BlockRoom {
     }
 }
 
+/// Queries that go over a block together.
+#[derive(Debug)]
+pub(crate) struct Group<'a> {
+    asks: &'a [Ask],
+    /// `None` if there are no codes, or one of the queries is too far away for them.
+    batch: Option<CodeBatch<'a>>,
+}
+
+impl<'a> Group<'a> {
+    /// Of all queries, in order.
+    pub(crate) fn all(asks: &'a [Ask]) -> Vec<Self> {
+        let groups = asks.chunks(BATCH_QUERIES).map(|asks| {
+            let queries: Option<Vec<&CodeQuery>> =
+                asks.iter().map(|ask| ask.codes.as_ref()).collect();
+            let batch = queries.and_then(|queries| CodeBatch::new(&queries));
+            Self { asks, batch }
+        });
+        groups.collect()
+    }
+}
+
 impl<'a, G: Guard> Field<'a, G> {
     /// How many rows a block has.
     pub(crate) fn block_rows(&self) -> usize {
@@ -52,17 +73,14 @@ impl<'a, G: Guard> Field<'a, G> {
     /// Searches the rows of one block for each query. Checks its thread as every span does.
     pub(crate) fn search_block(
         &self,
-        asks: &[Ask],
+        groups: &[Group<'_>],
         rows: Range<usize>,
         room: &mut BlockRoom,
     ) -> Result<BlockFound, G::Error> {
         check_environment()?;
         let mut found = Found::nothing(true);
-        let mut counts = Vec::with_capacity(asks.len());
-        for asks in asks.chunks(BATCH_QUERIES) {
-            let queries: Option<Vec<&CodeQuery>> =
-                asks.iter().map(|ask| ask.codes.as_ref()).collect();
-            let batch = queries.and_then(|queries| CodeBatch::new(&queries));
+        let mut counts = Vec::with_capacity(groups.len() * BATCH_QUERIES);
+        for Group { asks, batch } in groups {
             let judged = self.codes.as_ref().zip(batch.as_ref());
             if let Some((codes, batch)) = judged {
                 self.judge_block(codes, batch, rows.clone(), &mut room.judged)?;

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::batch::BlockFound;
+use crate::batch::{BlockFound, Group};
 use crate::code::BATCH_QUERIES;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -122,8 +122,9 @@ impl<G: Guard> Join<'_, G> {
             let block = first + i;
             block * block_rows..n_rows.min((block + 1) * block_rows)
         };
+        let groups = Group::all(&self.asks);
         let found = in_parallel(blocks, |i, room| {
-            self.right.search_block(&self.asks, rows(i), room)
+            self.right.search_block(&groups, rows(i), room)
         });
         match found {
             Ok(found) => Ok(Some(self.pairs(&found))),

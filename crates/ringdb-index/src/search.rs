@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use crate::batch::{BlockFound, BlockRoom};
+use crate::batch::{BlockFound, BlockRoom, Group};
 use crate::code::{BATCH_QUERIES, Codes};
 use crate::distance::check_environment;
 use crate::error::{Error, Result};
@@ -236,15 +236,17 @@ fn search_pass<G: Guard>(
 ) -> std::result::Result<(), G::Error> {
     let (n_rows, block_rows) = (field.rows.len(), field.block_rows());
     let n_blocks = n_rows.div_ceil(block_rows);
+    let groups = Group::all(asks);
     // Where blocks are few, several tasks share one.
-    let parts = (PASS_TASKS / n_blocks.max(1)).clamp(1, asks.len().div_ceil(BATCH_QUERIES));
-    let part_asks = asks.len().div_ceil(parts).next_multiple_of(BATCH_QUERIES);
-    let parts = asks.len().div_ceil(part_asks);
+    let parts = (PASS_TASKS / n_blocks.max(1)).clamp(1, groups.len());
+    let part_groups = groups.len().div_ceil(parts);
+    let parts = groups.len().div_ceil(part_groups);
+    let part_asks = part_groups * BATCH_QUERIES;
     let found = in_parallel(n_blocks * parts, |task, room| {
         let (block, part) = (task / parts, task % parts);
         let rows = block * block_rows..n_rows.min((block + 1) * block_rows);
-        let asks = &asks[part * part_asks..asks.len().min((part + 1) * part_asks)];
-        field.search_block(asks, rows, room)
+        let groups = &groups[part * part_groups..groups.len().min((part + 1) * part_groups)];
+        field.search_block(groups, rows, room)
     })?;
     let before = batch.ids.len();
     let mut totals = vec![0; asks.len()];

@@ -344,17 +344,28 @@ impl CodeLanes for Avx512 {
     fn fine_dot(self, codes: &[u8], query: &CodeQuery) -> i32 {
         let (high, _) = query.high.as_chunks::<LINE>();
         let (low, _) = query.low.as_chunks::<LINE>();
-        // SAFETY: `self` proves AVX-512F, BW and VNNI. The masked load reads as many bytes as the chunk
-        // has, at most 64, and neither reads nor faults beyond; the others read arrays of 64 bytes.
+        let (lines, rest) = codes.as_chunks::<LINE>();
+        // SAFETY: `self` proves AVX-512F, BW and VNNI. The loads need no alignment and read arrays of 64
+        // bytes; the masked one as many bytes as are left, fewer than 64, and neither reads nor faults
+        // beyond.
         unsafe {
             let mut sums = [_mm512_setzero_si512(); 2];
-            for ((codes, high), low) in codes.chunks(LINE).zip(high).zip(low) {
-                let mask = u64::MAX >> (LINE - codes.len());
-                let codes = _mm512_maskz_loadu_epi8(mask, codes.as_ptr().cast());
+            for ((line, high), low) in lines.iter().zip(high).zip(low) {
+                let line = _mm512_loadu_si512(line.as_ptr().cast());
                 let high = _mm512_loadu_si512(high.as_ptr().cast());
                 let low = _mm512_loadu_si512(low.as_ptr().cast());
-                sums[0] = _mm512_dpbusd_epi32(sums[0], codes, high);
-                sums[1] = _mm512_dpbusd_epi32(sums[1], codes, low);
+                sums[0] = _mm512_dpbusd_epi32(sums[0], line, high);
+                sums[1] = _mm512_dpbusd_epi32(sums[1], line, low);
+            }
+            if let (false, Some(high), Some(low)) =
+                (rest.is_empty(), high.get(lines.len()), low.get(lines.len()))
+            {
+                let mask = u64::MAX >> (LINE - rest.len());
+                let rest = _mm512_maskz_loadu_epi8(mask, rest.as_ptr().cast());
+                let high = _mm512_loadu_si512(high.as_ptr().cast());
+                let low = _mm512_loadu_si512(low.as_ptr().cast());
+                sums[0] = _mm512_dpbusd_epi32(sums[0], rest, high);
+                sums[1] = _mm512_dpbusd_epi32(sums[1], rest, low);
             }
             let sum = _mm512_add_epi32(_mm512_slli_epi32::<8>(sums[0]), sums[1]);
             _mm512_reduce_add_epi32(sum)
