@@ -9,7 +9,8 @@ use std::ops::Range;
 use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, Codes, TILE_ROWS};
 use crate::distance::check_environment;
 use crate::explain::Explain;
-use crate::kernel::Judged;
+use crate::kernel::{CHUNK_ROWS, Judged};
+use crate::plan::Costs;
 use crate::span::{Ask, Field, Found, Guard, Room, chunk_of};
 
 /// Coordinates of a block where there are no codes: 256 KB.
@@ -44,7 +45,7 @@ impl BlockRoom {
 #[derive(Debug)]
 pub(crate) struct Group<'a> {
     asks: &'a [Ask],
-    /// `None` if there are no codes, or one of the queries is too far away for them.
+    /// Those that have codes to look at, in order; `None` if there are none.
     batch: Option<CodeBatch<'a>>,
 }
 
@@ -52,9 +53,9 @@ impl<'a> Group<'a> {
     /// Of all queries, in order.
     pub(crate) fn all(asks: &'a [Ask]) -> Vec<Self> {
         let groups = asks.chunks(BATCH_QUERIES).map(|asks| {
-            let queries: Option<Vec<&CodeQuery>> =
-                asks.iter().map(|ask| ask.codes.as_ref()).collect();
-            let batch = queries.and_then(|queries| CodeBatch::new(&queries));
+            let queries: Vec<&CodeQuery> =
+                asks.iter().filter_map(|ask| ask.codes.as_ref()).collect();
+            let batch = CodeBatch::new(&queries);
             Self { asks, batch }
         });
         groups.collect()
@@ -66,7 +67,7 @@ impl<'a, G: Guard> Field<'a, G> {
     pub(crate) fn block_rows(&self) -> usize {
         match self.codes {
             Some(_) => (self.chunk_rows() / 2).next_multiple_of(TILE_ROWS),
-            None => (BLOCK_COORDINATES / self.rows.dims()).max(1),
+            None => (BLOCK_COORDINATES / self.rows.dims()).clamp(1, CHUNK_ROWS),
         }
     }
 
@@ -78,6 +79,7 @@ impl<'a, G: Guard> Field<'a, G> {
         room: &mut BlockRoom,
     ) -> Result<BlockFound, G::Error> {
         check_environment()?;
+        let costs = Costs::new(self.rows.dims());
         let mut found = Found::nothing(true);
         let mut counts = Vec::with_capacity(groups.len() * BATCH_QUERIES);
         for Group { asks, batch } in groups {
@@ -85,21 +87,21 @@ impl<'a, G: Guard> Field<'a, G> {
             if let Some((codes, batch)) = judged {
                 self.judge_block(codes, batch, rows.clone(), &mut room.judged)?;
             }
-            for (ask, judged_of_ask) in asks.iter().zip(room.judged.iter_mut()) {
+            let mut all_judged = room.judged.iter_mut();
+            for ask in *asks {
                 let before = found.ids.len();
-                match (judged, &ask.codes) {
-                    (Some((codes, _)), Some(query)) => {
+                let near = judged.zip(ask.codes.as_ref());
+                match near.and_then(|near| Some((near, all_judged.next()?))) {
+                    Some((((codes, _), query), judged)) => {
                         let chunk = chunk_of(codes, query, rows.clone());
-                        self.refine(
-                            ask,
-                            codes,
-                            &chunk,
-                            judged_of_ask,
-                            &mut room.room,
-                            &mut found,
-                        )?;
+                        if costs.give_up(chunk.rows, judged.n_unsure()) {
+                            self.pass_over(&chunk, &mut found);
+                            self.scan(ask, rows.clone(), &mut found)?;
+                        } else {
+                            self.refine(ask, codes, &chunk, judged, &mut room.room, &mut found)?;
+                        }
                     }
-                    _ => self.scan(ask, rows.clone(), &mut found)?,
+                    None => self.scan(ask, rows.clone(), &mut found)?,
                 }
                 counts.push((found.ids.len() - before) as u32);
             }

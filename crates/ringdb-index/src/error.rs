@@ -1,7 +1,6 @@
 //! What the index refuses, and with which values.
 //!
-//! Every error is found before the first row is scanned, so a search either answers completely or
-//! not at all; each one is small, `Copy` and comparable. Nothing here describes a failure of input
+//! A search either answers completely or not at all; each error is small, `Copy` and comparable. Nothing here describes a failure of input
 //! or output: this crate has none.
 
 /// Why a ring, a set of rows, a query or an environment was refused.

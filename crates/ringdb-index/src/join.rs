@@ -1,7 +1,7 @@
 //! Join: all pairs of rows whose distance lies in a ring, a portion at a time.
 //!
-//! Invariant: every pair comes exactly once, in an order that depends on the rows alone; memory is bounded
-//! whatever the number of pairs. Nothing runs between two portions: whoever asks for them sets the pace.
+//! Invariant: every pair comes exactly once, in an order that depends on the rows and on whether they have
+//! codes, and on nothing else; memory is bounded whatever the number of pairs. Nothing runs between two portions: whoever asks for them sets the pace.
 //! A row is a query like any other here, so a pair is one by the definition of distance.
 
 use std::ops::Range;
@@ -18,7 +18,7 @@ use crate::span::{Ask, Field, Guard};
 /// Rows that are queries together, against one block after the other.
 const LEFT_ROWS: usize = 16 * BATCH_QUERIES;
 
-/// Pairs of a portion at most, unless a single block against the queries of one turn has more: 64 MB.
+/// Pairs of a portion at most: 64 MB. A block against the queries of one turn has fewer.
 const PORTION_PAIRS: usize = 8 << 20;
 
 /// Two rows whose distance lies in the ring, by their ids.
@@ -150,8 +150,17 @@ impl<G: Guard> Join<'_, G> {
             return Err(error);
         }
         let queries = rows.coordinates(self.turn.clone());
-        self.asks = prepare_all(self.right.codes, queries, rows.dims(), |_| self.thresholds);
-        Ok(true)
+        let asks = prepare_all(self.right.codes, queries, rows.dims(), |_| self.thresholds);
+        match asks {
+            Ok(asks) => {
+                self.asks = asks;
+                Ok(true)
+            }
+            Err(error) => {
+                self.end();
+                Err(error.into())
+            }
+        }
     }
 
     fn end(&mut self) {

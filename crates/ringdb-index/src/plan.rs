@@ -9,6 +9,9 @@ use crate::code::{TILE_ROWS, fine_stride, tile_bytes};
 /// as few are read.
 const SINGLE: f64 = 4.0;
 
+/// What it takes to pick a row and judge it alone, in bytes read in order meanwhile.
+const PICK: f64 = 128.0;
+
 /// What codes cost for a set of rows, in bytes a row, relative to a scan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Costs {
@@ -26,10 +29,45 @@ impl Costs {
         }
     }
 
-    /// Whether rows like these, of which so many shares were unsure, are better scanned without codes.
-    pub(crate) fn prefer_scan(&self, unsure: f64, unsure_fine: f64) -> bool {
-        let picked = |share: f64| (SINGLE * share).min(1.0);
-        let codes = self.tile + self.fine * picked(unsure) + self.row * picked(unsure_fine);
-        codes > self.row
+    /// Whether rows like these, of which so many were unsure after their codes, and so many after their
+    /// fine codes, are better scanned without codes.
+    pub(crate) fn prefer_scan(&self, rows: usize, unsure: usize, unsure_fine: usize) -> bool {
+        let share = |n: usize| n as f64 / rows.max(1) as f64;
+        let picked = |share: f64, bytes: f64| PICK * share + bytes * (SINGLE * share).min(1.0);
+        let fine = picked(share(unsure), self.fine);
+        self.tile + fine + picked(share(unsure_fine), self.row) > self.row
+    }
+
+    /// Whether codes cost more than they can save, whatever they prove.
+    pub(crate) fn never_pay(&self) -> bool {
+        self.tile > self.row
+    }
+
+    /// Whether most rows were unsure after their codes, and a scan is better even if fine codes were to
+    /// decide all of them.
+    pub(crate) fn give_up(&self, rows: usize, unsure: usize) -> bool {
+        2 * unsure > rows && self.prefer_scan(rows, unsure, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_given_up_where_they_do_not_pay() {
+        let prefers = |dims: usize, unsure: usize, unsure_fine: usize| {
+            Costs::new(dims).prefer_scan(1000, unsure, unsure_fine)
+        };
+        // A ring at the median distance of uniform rows, and a narrow one of embeddings.
+        assert!(!prefers(64, 50, 1) && !prefers(384, 170, 2));
+        // Rows at a bound itself.
+        assert!(prefers(16, 1000, 1000) && prefers(64, 1000, 1000) && prefers(768, 1000, 1000));
+        // What fine codes decide is still worth it where rows are long.
+        assert!(!prefers(768, 1000, 0) && prefers(16, 1000, 0));
+        let gives_up = |dims: usize, unsure: usize| Costs::new(dims).give_up(1000, unsure);
+        assert!(gives_up(16, 1000) && !gives_up(16, 400) && !gives_up(768, 1000));
+        let never_pay = |dims: usize| Costs::new(dims).never_pay();
+        assert!(never_pay(1) && never_pay(2) && !never_pay(3) && !never_pay(16));
     }
 }

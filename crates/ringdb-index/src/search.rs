@@ -95,6 +95,8 @@ fn run<G: Guard>(
     wants_ids: bool,
 ) -> std::result::Result<Vec<Found>, G::Error> {
     let (n_rows, span_rows) = (field.rows.len(), field.span_rows());
+    // The query is converted here, whatever threads search.
+    check_environment()?;
     let ask = Ask::new(field.codes, query, ring.thresholds());
     if n_rows <= span_rows {
         return Ok(vec![field.search(&ask, 0..n_rows, wants_ids)?]);
@@ -108,6 +110,9 @@ fn run<G: Guard>(
 
 /// Queries that pass over the rows together; more take another pass.
 const PASS_QUERIES: usize = 256;
+
+/// Fewer queries are faster one by one.
+const BATCH_QUERIES_MIN: usize = 4;
 
 /// Tasks of a pass, at least, if there are queries enough: a few for each of many threads.
 const PASS_TASKS: usize = 64;
@@ -150,9 +155,10 @@ impl Batch {
 /// As [`search`], for many queries at once, row-major as the rows are, and one ring for all of them or one
 /// for each. Each finds what it would find alone.
 ///
-/// Up to 256 queries share one pass over the rows, so that memory is read once for all of them; besides
-/// the answer, of which there may be two copies for a while, the search holds these queries in the form of
-/// its kernels, some 12 bytes a coordinate, and 4 bytes for each query and block of rows.
+/// Up to 256 queries share one pass over the rows, so that memory is read once for all of them. Besides the
+/// answer, of which there may be three copies for a while, the search holds these queries in the forms of its
+/// kernels, some 20 bytes a coordinate and at least 500 bytes each, and 4 bytes for each query and block of
+/// rows.
 ///
 /// ```
 /// use ringdb_index::{Kernel, Ring, Rows, Segment, Trusted, search_many};
@@ -190,16 +196,27 @@ pub fn search_many<G: Guard>(
         let (rings, queries) = (rings.len(), n_queries);
         return Err(Error::RingCount { rings, queries }.into());
     }
+    check_environment()?;
     let field = Field::new(segment, kernel, guard);
     let mut batch = Batch {
         offsets: vec![0],
         ..Batch::default()
     };
+    if n_queries < BATCH_QUERIES_MIN {
+        for (i, query) in queries.chunks(dims).enumerate() {
+            let ring = rings.get(i).unwrap_or(&rings[0]);
+            let (ids, explain) = search(segment, query, ring, kernel, guard)?;
+            batch.ids.extend_from_slice(&ids);
+            batch.offsets.push(batch.ids.len());
+            batch.explain += explain;
+        }
+        return Ok(batch);
+    }
     for (pass, queries) in queries.chunks(PASS_QUERIES * dims).enumerate() {
         let asks = prepare_all(field.codes, queries, dims, |i| {
             let ring = rings.get(pass * PASS_QUERIES + i).unwrap_or(&rings[0]);
             ring.thresholds()
-        });
+        })?;
         search_pass(&field, &asks, &mut batch)?;
     }
     Ok(batch)
@@ -211,9 +228,12 @@ pub(crate) fn prepare_all(
     queries: &[f32],
     dims: usize,
     thresholds: impl Fn(usize) -> Thresholds + Sync,
-) -> Vec<Ask> {
+) -> Result<Vec<Ask>> {
     let queries = queries.par_chunks(dims).enumerate();
-    let asks = queries.map(|(i, query)| Ask::new(codes, query, thresholds(i)));
+    let asks = queries.map(|(i, query)| {
+        check_environment()?;
+        Ok(Ask::new(codes, query, thresholds(i)))
+    });
     asks.collect()
 }
 
@@ -287,6 +307,7 @@ fn search_pass<G: Guard>(
 /// [`Error::IdOutOfRange`] with the first id that no row has, and those of [`ring_ids`].
 pub fn distances(rows: Rows<'_>, query: &[f32], ids: &[u32], kernel: Kernel) -> Result<Vec<f64>> {
     check_query(rows, query)?;
+    check_environment()?;
     let query = Prepared::new(query);
     if let Some(&id) = ids.iter().find(|&&id| rows.row(id).is_none()) {
         return Err(Error::IdOutOfRange {

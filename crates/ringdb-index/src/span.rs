@@ -65,8 +65,12 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// The fewest rows of a chunk.
 const CHUNK_ROWS_MIN: usize = 256;
 
-/// Chunks of codes in a span, of which the first decides how the others are searched.
+/// Chunks of codes in a span at most: each decides how those after it are searched.
 const SPAN_CHUNKS: usize = 8;
+
+/// Coordinates of the rows of a span, at most, but for one chunk: 8 MB, so that many threads have work
+/// where rows are long.
+const SPAN_COORDINATES_MAX: usize = 2 << 20;
 
 /// Coordinates that a span reads where there are no codes: 1 MB, some 70 microseconds at the speed of
 /// memory, against a few for handing a span to a thread.
@@ -136,9 +140,11 @@ impl Ask {
 
 impl<'a, G: Guard> Field<'a, G> {
     pub(crate) fn new(segment: Segment<'a>, kernel: Kernel, guard: &'a G) -> Self {
+        let rows = segment.rows();
+        let codes = segment.codes();
         Self {
-            rows: segment.rows(),
-            codes: segment.codes(),
+            rows,
+            codes: codes.filter(|_| !Costs::new(rows.dims()).never_pay()),
             kernel,
             guard,
         }
@@ -147,7 +153,10 @@ impl<'a, G: Guard> Field<'a, G> {
     /// How many rows a span of one query has.
     pub(crate) fn span_rows(&self) -> usize {
         match self.codes {
-            Some(_) => self.chunk_rows() * SPAN_CHUNKS,
+            Some(_) => {
+                let (chunk, dims) = (self.chunk_rows(), self.rows.dims());
+                chunk * (SPAN_COORDINATES_MAX / (chunk * dims)).clamp(1, SPAN_CHUNKS)
+            }
             None => (SPAN_COORDINATES / self.rows.dims()).max(1),
         }
     }
@@ -225,15 +234,26 @@ impl<'a, G: Guard> Field<'a, G> {
             let rows = first..span.end.min(first + chunk_rows);
             let chunk = chunk_of(codes, query, rows.clone());
             self.kernel.judge_tiles(&chunk, &mut judged);
+            if costs.give_up(rows.len(), judged.n_unsure()) {
+                self.pass_over(&chunk, found);
+                return self.scan(ask, rows.start..span.end, found);
+            }
             let [unsure, unsure_fine] =
                 self.refine(ask, codes, &chunk, &mut judged, &mut room, found)?;
-            let (left, n) = (rows.end..span.end, rows.len() as f64);
-            if !left.is_empty() && costs.prefer_scan(unsure as f64 / n, unsure_fine as f64 / n) {
+            let left = rows.end..span.end;
+            if !left.is_empty() && costs.prefer_scan(rows.len(), unsure, unsure_fine) {
                 found.explain.switch();
                 return self.scan(ask, left, found);
             }
         }
         Ok(())
+    }
+
+    /// Codes of a chunk were read for nothing: all of its rows will be scanned.
+    pub(crate) fn pass_over(&self, chunk: &CodeChunk<'_>, found: &mut Found) {
+        let bytes = size_of_val(chunk.tiles);
+        found.explain.tier_mut(Tier::Codes).add(0, 0, 0, bytes);
+        found.explain.switch();
     }
 
     /// Decides the rows of a chunk that its codes left unsure. Returns how many there were, and how many

@@ -58,7 +58,7 @@ impl ManyResult {
     /// Number of queries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.offsets.len() - 1
+        self.offsets.len().saturating_sub(1)
     }
 
     /// Whether there were no queries.
@@ -77,7 +77,8 @@ impl ManyResult {
     }
 }
 
-/// The pairs of a join, as pairs of ids, in an order that depends on the vectors alone.
+/// The pairs of a join, as pairs of ids, in an order that depends on the vectors and on whether they have
+/// codes, and on nothing else.
 ///
 /// Pairs are computed when they are asked for, a portion of some millions of candidates at a time, on all
 /// threads of the rayon pool that `next` is called in. Between two portions nothing runs, so whoever
@@ -119,6 +120,8 @@ impl<'a> Join<'a> {
     /// The next portion that has pairs; an error ends the join.
     fn refill(&mut self) -> Option<RingDbError> {
         let join = self.join.as_mut()?;
+        // The last one would keep its memory while the next is computed.
+        self.portion = Vec::new().into_iter();
         loop {
             match join.portion() {
                 Ok(Some(portion)) if portion.is_empty() => {}

@@ -16,6 +16,8 @@ pub(crate) const HALF_QUERIES: usize = BATCH_QUERIES / 2;
 #[derive(Debug)]
 pub(crate) struct CodeBatch<'a> {
     pub(crate) queries: [&'a CodeQuery; BATCH_QUERIES],
+    /// How many of them there are.
+    pub(crate) n: usize,
     /// For each line of a tile, four short bytes of each query.
     pub(crate) short: Vec<Line>,
     /// For each line of a tile: four high bytes of each query of the half, then four low bytes of each.
@@ -30,6 +32,7 @@ impl<'a> CodeBatch<'a> {
     /// `None` if there are no queries.
     pub(crate) fn new(queries: &[&'a CodeQuery]) -> Option<Self> {
         let last = queries.last()?;
+        let n = queries.len().min(BATCH_QUERIES);
         let queries: [&CodeQuery; BATCH_QUERIES] =
             std::array::from_fn(|i| *queries.get(i).unwrap_or(last));
         let short = side_by_side(last.groups, queries.iter().map(|query| &query.short.plane));
@@ -42,6 +45,7 @@ impl<'a> CodeBatch<'a> {
         let halves = [half(first), half(second)];
         Some(Self {
             queries,
+            n,
             short,
             halves,
         })

@@ -17,8 +17,7 @@ use crate::code::layout::{LINE, groups};
 use crate::code::round::{down, up};
 use crate::ring::Thresholds;
 
-/// The largest `|p_j|`: with 127 for the high byte and 128 for the low one, `256 * 127 + 128` would be
-/// more, but its rounding has to stay below the next high byte.
+/// The largest `|p_j|`, `256 * 127`: the high byte of what it is split into stays within 127.
 const P_MAX: f64 = 32_512.0;
 
 /// The largest `|p_j|` of a query in bytes.
@@ -261,15 +260,23 @@ pub(crate) fn verdict(tier: &Tier, limits: &Limits, row: [f32; 3], dot: f32) -> 
 /// What an estimate proves.
 #[inline(always)]
 fn judged(limits: &Limits, t: f32, e: f32) -> Verdict {
+    match sides(limits, t, e) {
+        (true, _) => Verdict::Outside,
+        (_, true) => Verdict::Inside,
+        _ => Verdict::Unsure,
+    }
+}
+
+/// Whether an estimate proves a row outside, and whether inside; never both. Without a branch: where a ring
+/// cuts through the bulk of the rows, a branch for each would be mispredicted for every few of them (16
+/// dims, AVX2: 3.4 times the time of a scan instead of less than one).
+#[inline(always)]
+pub(crate) fn sides(limits: &Limits, t: f32, e: f32) -> (bool, bool) {
     let (low, high) = (t - e, t + e);
     // NaN makes every comparison false.
-    if low > limits.outside_above || high < limits.outside_below {
-        Verdict::Outside
-    } else if high <= limits.inside_hi && low >= limits.inside_lo {
-        Verdict::Inside
-    } else {
-        Verdict::Unsure
-    }
+    let is_outside = (low > limits.outside_above) | (high < limits.outside_below);
+    let is_inside = (high <= limits.inside_hi) & (low >= limits.inside_lo);
+    (is_outside, is_inside & !is_outside)
 }
 
 #[cfg(test)]

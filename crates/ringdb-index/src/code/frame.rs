@@ -7,7 +7,7 @@
 
 use crate::code::layout::{LINE, TILE_ROWS, fine_stride, tile_bytes};
 use crate::error::{Error, Result};
-use crate::rows::{DIMS_MAX, Rows};
+use crate::rows::{DIMS_MAX, ROWS_MAX, Rows};
 
 /// The form of the codes; another form gets another number.
 const FORM: u32 = 1;
@@ -116,14 +116,18 @@ impl CodeFrame {
     /// frame has.
     pub fn read(codes: &[u8], rows: usize, dims: usize) -> Result<Option<Self>> {
         let invalid = |what, value| Error::InvalidCodes { what, value };
+        if dims > DIMS_MAX {
+            return Err(invalid("dims of codes", dims as u64));
+        }
+        if rows > ROWS_MAX {
+            return Err(invalid("rows of codes", rows as u64));
+        }
         let too_short = || invalid("bytes of codes", codes.len() as u64);
         let form = codes.first_chunk::<4>().ok_or_else(too_short)?;
         if u32::from_le_bytes(*form) != FORM {
             return Ok(None);
         }
-        let head = codes
-            .get(..Self::head_bytes(dims.min(DIMS_MAX)))
-            .ok_or_else(too_short)?;
+        let head = codes.get(..Self::head_bytes(dims)).ok_or_else(too_short)?;
         let (words, _) = head.as_chunks::<4>();
         let word = |at: usize| u32::from_le_bytes(words[at]);
         let count = u64::from(word(2)) | u64::from(word(3)) << 32;

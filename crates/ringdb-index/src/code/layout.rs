@@ -12,8 +12,8 @@
 //! across lanes. Fine codes are row by row, as rows are picked from them one at a time: 128 + code, at a
 //! stride of 16, 32 or a multiple of 64 bytes, so that no row touches more lines than it must.
 //!
-//! Codes beyond the last dim are 128, that is zero; rows beyond the last are all zeros and are never
-//! looked at.
+//! Codes beyond the last dim are 128, that is zero; rows beyond the last have such codes only, and their
+//! verdicts are never looked at.
 
 /// Rows in a tile.
 pub(crate) const TILE_ROWS: usize = 16;

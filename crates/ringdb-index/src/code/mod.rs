@@ -26,7 +26,7 @@ mod batch;
 mod view;
 
 pub(crate) use batch::{BATCH_QUERIES, CodeBatch, HALF_QUERIES};
-pub(crate) use certificate::{CodeQuery, Limits, Tier, Verdict, verdict};
+pub(crate) use certificate::{CodeQuery, Limits, Tier, Verdict, estimate, sides, verdict};
 pub(crate) use encode::encode_tile;
 pub(crate) use frame::{centre_of_sample, largest_norm_sq, typical_norm};
 #[cfg(target_arch = "x86_64")]

@@ -1,8 +1,8 @@
 //! The vocabulary in AVX2: eight lanes in two registers, the low and the high four.
 //!
 //! Invariant: an [`Avx2`] exists only where the processor has AVX2, so every use of these
-//! intrinsics is proven by the value at hand. Nothing is read outside the slices given. Although
-//! such processors have FMA, it is neither enabled nor used.
+//! intrinsics is proven by the value at hand. Nothing is read outside the slices given. Sums of
+//! squares never use FMA, as the definition rounds products; bounds of codes do.
 #![expect(
     unsafe_code,
     reason = "intrinsics need the proof that the processor has them, which the token carries and the compiler cannot see"
@@ -263,7 +263,7 @@ mod tests {
     use crate::kernel::{Kernel, Prepared};
     use crate::ring::Ring;
     use crate::rows::Rows;
-    use crate::search::{distances_of_span, ring_ids};
+    use crate::search::{distances, distances_of_span, ring_ids, search_many};
     use crate::segment::Segment;
     use crate::span::{Ask, Field, Trusted};
 
@@ -294,6 +294,30 @@ mod tests {
             distances_of_span(rows, &[0], &Prepared::new(&[0.0; 9]), Kernel::fastest())
         });
         u32::from(span == Err(Error::FloatEnvironment))
+    }
+
+    /// More than one span or task: they run on threads of the pool, which are in order, and only the one
+    /// that converts the query is not.
+    fn many_rows<R>(search: impl FnOnce(Rows<'_>) -> Result<R, Error>) -> u32 {
+        let data = vec![0.0; 600_000];
+        let found = Rows::new(&data, 1).and_then(search);
+        u32::from(found.err() == Some(Error::FloatEnvironment))
+    }
+
+    extern "sysv64" fn search_of_many_rows_is_refused() -> u32 {
+        many_rows(|rows| ring_ids(rows, &[1.0], &Ring::within(0.0)?, Kernel::fastest()))
+    }
+
+    extern "sysv64" fn distances_of_many_rows_are_refused() -> u32 {
+        many_rows(|rows| distances(rows, &[1.0], &vec![0; 600_000], Kernel::fastest()))
+    }
+
+    extern "sysv64" fn search_of_many_queries_is_refused() -> u32 {
+        many_rows(|rows| {
+            let ring = Ring::within(0.0)?;
+            let segment = Segment::new(rows);
+            search_many(segment, &[1.0; 9], &[ring], Kernel::fastest(), &Trusted)
+        })
     }
 
     /// No rows, but still one span that checks.
@@ -337,7 +361,10 @@ mod tests {
 
     #[test]
     fn a_thread_that_rounds_otherwise_or_flushes_subnormals_is_refused() {
-        let checks: [extern "sysv64" fn() -> u32; 4] = [
+        let checks: [extern "sysv64" fn() -> u32; 7] = [
+            search_of_many_rows_is_refused,
+            distances_of_many_rows_are_refused,
+            search_of_many_queries_is_refused,
             environment_is_refused,
             span_is_refused,
             distances_of_span_are_refused,

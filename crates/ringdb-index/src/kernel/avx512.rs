@@ -197,6 +197,8 @@ impl Lanes for Avx512 {
 }
 
 impl CodeLanes for Avx512 {
+    const HAS_BATCH: bool = true;
+
     #[inline(always)]
     fn dots(self, codes: &[Line], query: &CodeQuery) -> [i32; TILE_ROWS] {
         let (high, _) = query.high.as_chunks::<GROUP>();

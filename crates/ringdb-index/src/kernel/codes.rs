@@ -25,7 +25,7 @@ use super::chunk::{CHUNK_ROWS, Prepared};
 use super::lanes::{self, Lanes};
 use crate::code::{
     BATCH_QUERIES, CodeBatch, CodeQuery, GROUP, HALF_QUERIES, Limits, Line, TAIL_LINES, TILE_ROWS,
-    Tier, TileTail, Verdict, step_from, verdict,
+    Tier, TileTail, Verdict, estimate, sides, step_from, verdict,
 };
 use crate::ring::Thresholds;
 
@@ -37,6 +37,9 @@ const AHEAD: usize = 24;
 
 /// What an instruction set has to be able to do with codes.
 pub(super) trait CodeLanes: Lanes {
+    /// Whether it has a form of its own for batches. The others are faster query by query.
+    const HAS_BATCH: bool = false;
+
     /// The dot products of sixteen rows of codes, as they are stored, with the query; wrapping.
     fn dots(self, codes: &[Line], query: &CodeQuery) -> [i32; TILE_ROWS];
 
@@ -189,6 +192,11 @@ impl Judged {
         self.n_inside as usize
     }
 
+    /// How many rows are unsure.
+    pub(crate) fn n_unsure(&self) -> usize {
+        self.n_unsure as usize
+    }
+
     /// Appends the ids of the rows inside, ascending; `first` is that of the chunk's first row.
     pub(crate) fn extend_ids(&self, tiles: usize, first: u32, ids: &mut Vec<u32>) {
         if self.n_inside == 0 {
@@ -244,6 +252,18 @@ pub(super) fn judge_batch<L: CodeLanes>(
     batch: &CodeBatch<'_>,
     judged: &mut [Judged; BATCH_QUERIES],
 ) {
+    if !L::HAS_BATCH {
+        for (judged, query) in judged.iter_mut().zip(batch.queries).take(batch.n) {
+            let chunk = CodeChunk {
+                tiles,
+                first: 0,
+                rows,
+                query,
+            };
+            judge_tiles(lanes, &chunk, judged);
+        }
+        return;
+    }
     for judged in judged.iter_mut() {
         judged.begin();
     }
@@ -379,9 +399,10 @@ fn judge(
     };
     for (r, &dot) in dots.iter().enumerate() {
         let row = [tail.norms_sq[r], tail.steps[r], tail.beta];
-        let found = verdict(tier, limits, row, dot as f32);
-        masks.inside |= u16::from(found == Verdict::Inside) << r;
-        masks.unsure |= u16::from(found == Verdict::Unsure) << r;
+        let (t, e) = estimate(tier, row, dot as f32);
+        let (is_outside, is_inside) = sides(limits, t, e);
+        masks.inside |= u16::from(is_inside) << r;
+        masks.unsure |= u16::from(!(is_outside | is_inside)) << r;
     }
     masks
 }

@@ -46,11 +46,16 @@ pub(crate) fn check_explain(explain: &Explain, rows: Rows<'_>, hits: usize) {
     assert_eq!(codes.rows + scan.rows, rows.len() as u64, "{explain}");
     assert_eq!(explain.hits(), hits as u64, "{explain}");
     let tile = (rows.dims() as u64).div_ceil(4) * 64 + 128;
-    let room = codes.rows..codes.rows + 16 * explain.spans();
-    assert!(room.contains(&(codes.bytes / tile * 16)), "{explain}");
+    // Codes of a chunk may be read for nothing.
+    let seen = codes.bytes / tile * 16;
+    let padded = codes.rows..codes.rows + 16 * explain.spans();
+    assert!(
+        padded.contains(&seen) || (seen > codes.rows && explain.switched() > 0),
+        "{explain}"
+    );
     assert!(explain.switched() <= explain.spans(), "{explain}");
     assert_eq!(
-        scan.rows > 0 && codes.rows > 0,
+        scan.rows > 0 && codes.bytes > 0,
         explain.switched() > 0,
         "{explain}"
     );
@@ -328,6 +333,8 @@ fn codes_that_do_not_fit_are_refused_and_named() {
     assert!(read(&|head| head[8] = 41).contains("rows of codes: 41"));
     assert!(read(&|head| head[17] = 1).contains("exponent of codes"));
     assert!(read(&|head| head[23] = 0xff).contains("typical norm of codes"));
+    let wide = CodeFrame::read(&codes, 40, 70_000);
+    assert!(text(wide.expect_err("too many dims")).contains("dims of codes: 70000"));
     let nan = read(&|head| head[68..72].copy_from_slice(&f32::NAN.to_le_bytes()));
     assert!(nan.contains("centre of codes not finite at: 1"), "{nan}");
 }
