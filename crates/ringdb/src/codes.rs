@@ -27,7 +27,8 @@ pub enum Codes {
     /// If there are 65 536 vectors or more, of 16 dims or more.
     #[default]
     Auto,
-    /// In any case.
+    /// In any case but for an empty database. Of one or two dims they are larger than the coordinates, and
+    /// searches pass over them.
     On,
     /// In no case.
     Off,

@@ -54,7 +54,9 @@ fn check(db: &SealedRingDb, vectors: &[f32], dims: usize) {
             assert_eq!(found.ids, expected);
             assert_eq!(found.distances, Some(distances));
             assert_eq!(found.explain.hits(), expected.len() as u64);
-            assert_eq!(found.explain.tier(Tier::Codes).rows > 0, db.has_codes());
+            // Codes of one or two dims are larger than what they stand for.
+            let is_used = found.explain.tier(Tier::Codes).bytes > 0;
+            assert_eq!(is_used, db.has_codes() && dims > 2);
             let ring = Ring::between(d_min, d_max).unwrap();
             assert_eq!(
                 db.search(query).in_ring(ring).count().unwrap(),
