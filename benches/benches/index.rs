@@ -1,7 +1,7 @@
 //! Ways to search rows for rings: those of this library against each other and, with `--peers`, against other
 //! libraries, each in a process of its own.
 //!
-//! `cargo xtask bench index [--peers] [--data FOLDER] [-- --scale F --case WORD --peer NAME --runs N --threads N]`
+//! `cargo xtask bench index [--peers] [--data FOLDER] [-- --scale F --case WORD --ring WORD --peer NAME --runs N --threads N]`
 //!
 //! A case makes its rows once. Every query and ring is answered by the definition of distance first; then this
 //! library and one peer answer in turn, once unmeasured, when answers are compared, and then so many runs.
@@ -114,6 +114,8 @@ struct Options {
     folder: Option<PathBuf>,
     scale: f64,
     case: Option<String>,
+    /// A part of what the table of a ring is called.
+    ring: Option<String>,
     only: Vec<String>,
     runs: Option<usize>,
     threads: usize,
@@ -127,6 +129,7 @@ impl Options {
             folder: None,
             scale: 1.0,
             case: None,
+            ring: None,
             only: Vec::new(),
             runs: None,
             threads: 2,
@@ -140,6 +143,7 @@ impl Options {
                 Long("data") => options.folder = Some(args.value()?.into()),
                 Long("scale") => options.scale = args.value()?.parse()?,
                 Long("case") => options.case = Some(args.value()?.string()?),
+                Long("ring") => options.ring = Some(args.value()?.string()?),
                 Long("peer") => {
                     let name = args.value()?.string()?;
                     if !peers::names().any(|known| known == name) {
@@ -240,7 +244,9 @@ fn measure(case: &Case, options: &Options, home: &Home) -> Result<()> {
         "\n## {}: {n_rows} x {} rows, {}; {n_queries} queries {how}, {runs} runs each\n",
         case.name, case.dims, data.origin
     );
-    let requests = requests(case, &data, usize::MAX);
+    let mut requests = requests(case, &data, usize::MAX);
+    let word = options.ring.as_deref().unwrap_or_default();
+    requests.retain(|requests| requests.kind.describe().contains(word));
     let contenders = contenders(&data);
     let mut groups = vec![Vec::new(); requests.len()];
     let names = options.peers(case);
