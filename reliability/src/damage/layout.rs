@@ -187,7 +187,8 @@ mod tests {
 
     /// How many mutants of a file are answered wrongly.
     fn wrong_answers(name: &str, has_codes: bool, verify: Verify) -> usize {
-        let (n_rows, dims) = if has_codes { (40, 2) } else { (5, 3) };
+        // Codes of fewer dims are passed over.
+        let (n_rows, dims) = if has_codes { (40, 3) } else { (5, 3) };
         let layout = layout::<String>(&mut rng(1, 0, 0), n_rows, dims, has_codes).unwrap();
         let dir = scratch().unwrap();
         let image = layout.image();
