@@ -106,7 +106,7 @@ pub(crate) struct RebuildCodes {
 pub(crate) enum Rule {
     /// If there are 65 536 vectors or more, of 16 dims or more
     Auto,
-    /// In any case
+    /// In any case, unless there are no vectors
     On,
     /// In no case
     Off,
@@ -158,7 +158,7 @@ database has no JSON payloads.
 With --explain, each query tells of its tiers, from codes to the coordinates themselves: how many rows each
 saw, proved outside or inside the ring or left unsure to the next, and the bytes that it read. With --json
 that is in the last line,
-  \"explain\":{\"codes\":{\"rows\":9,\"outside\":7,\"inside\":1,\"unsure\":1,\"bytes\":144},\"fine\":{...},
+  \"explain\":{\"codes\":{\"rows\":9,\"outside\":7,\"inside\":1,\"unsure\":1,\"bytes\":192},\"fine\":{...},
   \"rows\":{...},\"scan\":{...},\"spans\":1,\"switched\":0}
 where of so many spans of the rows so many switched from codes to coordinates.
 

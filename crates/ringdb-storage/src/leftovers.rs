@@ -13,14 +13,20 @@ use crate::disk::{Disk, FileKind};
 use crate::error::{Error, Result};
 use crate::header::{HEADER_BYTES, Header};
 use crate::layout::{
-    DERIVED_FILES, MANIFEST, STAGED_SEGMENT, is_staging, segment_file_names, segment_name,
-    segment_number,
+    DERIVED_FILES, MANIFEST, SEGMENT_FILES, STAGED_SEGMENT, is_staging, segment_file_names,
+    segment_name, segment_number,
 };
 use crate::manifest::Manifest;
 
-/// Removes the leftovers in `dir`. Called under LOCK, so nobody is writing. Without a manifest no
-/// segment is touched.
+/// Removes the leftovers in `dir`. Called under LOCK, so nobody is writing. No segment is touched without a
+/// manifest, nor where the segment that it names is not there: an older MANIFEST that was put back would
+/// have the only copy of the rows removed.
 pub(crate) fn collect(disk: &dyn Disk, dir: &Path, live: Option<&Manifest>) -> Result<()> {
+    let live = live.filter(|live| {
+        let segment = dir.join(segment_name(live.segment));
+        let uuids = SEGMENT_FILES.map(|(_, name)| uuid_of(disk, &segment.join(name)));
+        uuids == [Some(live.origin.uuid); SEGMENT_FILES.len()]
+    });
     for name in disk.list(dir).map_err(Error::io("list", dir))? {
         let path = dir.join(&name);
         // Follows no links: a link is none of ours.

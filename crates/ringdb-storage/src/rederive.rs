@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::body::Verify;
 use crate::contents::expect_dir;
 use crate::derived::DerivedWriter;
 use crate::disk::{self, Disk};
@@ -65,7 +66,9 @@ fn copied(
     }
     // Locked before it is opened: what another writer puts in its place meanwhile would be lost.
     let staging = Staging::begin(Arc::clone(disk), dir, true)?;
+    // Each block is checked when it is copied, not once before: what is read again may read otherwise.
     let mut options = ReadOptions::new()
+        .verify(Verify::Lazy)
         .payload_type(PayloadType::Any)
         .skip_derived(true);
     options.row_check = row_check;

@@ -16,12 +16,15 @@ use crate::error::{Result, RingDbError};
 /// codes save little.
 const AUTO_ROWS: usize = 65_536;
 
-/// The fewest dims for which [`Codes::Auto`] makes codes: with fewer they are as large as the coordinates.
+/// The fewest dims for which [`Codes::Auto`] makes codes: with fewer they take most of what the coordinates
+/// take.
 const AUTO_DIMS: usize = 16;
 
 /// Whether a database gets codes: a byte for each coordinate, with a bound that proves most vectors inside
-/// or outside a ring, and another byte for those that are left. A search reads a quarter of the bytes. They
-/// take half the memory, or disk, of the coordinates. What a search finds is the same.
+/// or outside a ring, and another byte for those that are left. Most searches read
+/// little more than a quarter of the bytes. Codes take half the memory, or disk, of the coordinates where
+/// dims are a large multiple of 64, and up to nine tenths of it at a few dims. What a search finds is the
+/// same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Codes {
     /// If there are 65 536 vectors or more, of 16 dims or more.

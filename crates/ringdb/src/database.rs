@@ -223,7 +223,8 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
         self.rows.vectors.is_empty()
     }
 
-    /// Whether searches read codes before coordinates ([`BuildOptions::codes`](crate::BuildOptions::codes)).
+    /// Whether there are codes, which searches read before coordinates; those of one or two dims are passed
+    /// over. See [`BuildOptions::codes`](crate::BuildOptions::codes).
     #[must_use]
     pub fn has_codes(&self) -> bool {
         self.rows.has_codes()

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use ringdb_storage::{Loss, PayloadCodec, Segment, SegmentWriter, verify};
+use ringdb_storage::{
+    DerivedWriter, Error, Loss, PayloadCodec, Segment, SegmentWriter, Vectors, rederive, verify,
+};
 
 use crate::ruins::{FILES, ROWS, Ruins, VECTORS, build, payload};
 use crate::salvage::{run, salvaged};
@@ -75,6 +77,24 @@ fn an_older_manifest_is_passed_over() {
     let older = fs::read(db.join("MANIFEST")).unwrap();
     write(&db, true, 5).unwrap();
     fs::write(db.join("MANIFEST"), older).unwrap();
+    let (sum, _) = run(&db, &to, false).unwrap();
+    assert_eq!((sum.kept, sum.is_manifest_foreign), (5, true));
+    assert_holds(&Segment::open(&to).unwrap(), 5);
+}
+
+/// What the older MANIFEST does not name is the only copy of the rows, and whoever writes leaves it there.
+#[test]
+fn a_writer_leaves_what_an_older_manifest_does_not_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, to) = (dir.path().join("db"), dir.path().join("to"));
+    write(&db, false, 3).unwrap();
+    let older = fs::read(db.join("MANIFEST")).unwrap();
+    write(&db, true, 5).unwrap();
+    fs::write(db.join("MANIFEST"), older).unwrap();
+    let nothing = |_: &Vectors, _: &mut DerivedWriter<'_>| Ok::<(), Error>(());
+    rederive(&db, None, nothing).unwrap_err();
+    let codec = PayloadCodec::Bincode;
+    drop(SegmentWriter::<u32>::in_directory(&db, true, 2, codec).unwrap());
     let (sum, _) = run(&db, &to, false).unwrap();
     assert_eq!((sum.kept, sum.is_manifest_foreign), (5, true));
     assert_holds(&Segment::open(&to).unwrap(), 5);
