@@ -1,7 +1,7 @@
 //! What the index refuses, and with which values.
 //!
-//! A search either answers completely or not at all; each error is small, `Copy` and comparable. Nothing here describes a failure of input
-//! or output: this crate has none.
+//! A search either answers completely or not at all; each error is small, `Copy` and comparable.
+//! Nothing here describes a failure of input or output: this crate has none.
 
 /// Why a ring, a set of rows, a query or an environment was refused.
 #[non_exhaustive]

@@ -1,8 +1,9 @@
 //! Join: all pairs of rows whose distance lies in a ring, a portion at a time.
 //!
-//! Invariant: every pair comes exactly once, in an order that depends on the rows and on whether they have
-//! codes, and on nothing else; memory is bounded whatever the number of pairs. Nothing runs between two portions: whoever asks for them sets the pace.
-//! A row is a query like any other here, so a pair is one by the definition of distance.
+//! Invariant: every pair comes exactly once, in an order that depends on the rows and on whether they
+//! have codes, and on nothing else; memory is bounded whatever the number of pairs. Nothing runs
+//! between two portions: whoever asks for them sets the pace. A row is a query like any other here, so
+//! a pair is one by the definition of distance.
 
 use std::ops::Range;
 

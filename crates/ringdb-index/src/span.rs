@@ -271,7 +271,7 @@ impl<'a, G: Guard> Field<'a, G> {
         let rows = chunk.first..chunk.first + chunk.rows;
         let n_tiles = rows.len().div_ceil(TILE_ROWS);
         let n_unsure = judged.unsure(n_tiles, unsure);
-        let inside_codes = judged.count();
+        let inside_codes = judged.n_inside();
         let unsure = &unsure[..n_unsure];
         let id = |&row: &u16| rows.start + usize::from(row);
         for row in unsure.iter().map(id) {
@@ -279,7 +279,7 @@ impl<'a, G: Guard> Field<'a, G> {
         }
         let fine = codes.fine(rows.clone());
         let n_left = self.kernel.judge_fine(chunk, fine, unsure, judged, left);
-        let inside_fine = judged.count() - inside_codes;
+        let inside_fine = judged.n_inside() - inside_codes;
         let left = &left[..n_left];
         for row in left.iter().map(id) {
             self.guard.rows(row..row + 1)?;

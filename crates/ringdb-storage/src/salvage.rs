@@ -116,13 +116,14 @@ pub struct Salvaged {
 /// A row is left out if no checksum proves its vector whole, if `row_check` does not let one of its
 /// coordinates pass, or if its payload does not fit the checksum of its own. With `keep_vectors`, one
 /// whose payload alone is lost is kept with a payload of no bytes, which most types do not decode from;
-/// of zeros with [`PayloadCodec::Pod`], and of `null` with [`PayloadCodec::JsonText`]. MANIFEST, headers, footers and tables may be damaged as far as the rest tells what was in them,
-/// as [`verify`](crate::verify()) does it; one that no file fits counts as lost if the files fit each
-/// other. If nothing tells how payloads were stored, none can be kept;
-/// with `keep_vectors` the vectors then come with [`PayloadCodec::Raw`]. Where rows were and none can be
-/// kept, there is no new database.
+/// of zeros with [`PayloadCodec::Pod`], and of `null` with [`PayloadCodec::JsonText`]. MANIFEST,
+/// headers, footers and tables may be damaged as far as the rest tells what was in them, as
+/// [`verify`](crate::verify()) does it; one that no file fits counts as lost if the files fit each
+/// other. If nothing tells how payloads were stored, none can be kept; with `keep_vectors` the vectors
+/// then come with [`PayloadCodec::Raw`]. Where rows were and none can be kept, there is no new
+/// database.
 ///
-/// Files that were derived from the old rows are not read: `derive` makes those of the new ones, as for
+/// Files that were derived from the old rows are not used: `derive` makes those of the new ones, as for
 /// [`SegmentWriter::finish_with`].
 ///
 /// `each` is told what becomes of every row, in order of the old ids and before the new database comes

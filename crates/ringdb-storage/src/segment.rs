@@ -1,4 +1,5 @@
-//! A segment: rows, their payloads and what was derived from them together, in memory or as a database directory.
+//! A segment: rows, their payloads and what was derived from them together, in memory or as a database
+//! directory.
 //!
 //! Invariant: what is returned from a directory was checked in full, or as far as
 //! [`Verify`](crate::Verify) asks, and is of one commit.

@@ -60,7 +60,7 @@ pub fn verify(dir: &Path) -> Result<Report> {
 /// [`PayloadCodec::Pod`](crate::PayloadCodec::Pod), and of `null` with
 /// [`PayloadCodec::JsonText`](crate::PayloadCodec::JsonText).
 ///
-/// Codes are not read: the new database gets codes as any other does ([`Codes::Auto`]).
+/// Codes are not used: the new database gets codes as any other does ([`Codes::Auto`]).
 ///
 /// `each` is told what becomes of every vector, in order of the old ids and before the new database comes
 /// into being; an error that it returns ends the salvage. After any error there is no new database, but

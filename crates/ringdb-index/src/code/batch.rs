@@ -19,11 +19,15 @@ pub(crate) struct CodeBatch<'a> {
     /// How many of them there are.
     pub(crate) n: usize,
     /// For each line of a tile, four short bytes of each query.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "other kernels take queries one by one")
+    )]
     pub(crate) short: Vec<Line>,
     /// For each line of a tile: four high bytes of each query of the half, then four low bytes of each.
     #[cfg_attr(
         not(target_arch = "x86_64"),
-        expect(dead_code, reason = "other kernels take these queries one by one")
+        expect(dead_code, reason = "other kernels take queries one by one")
     )]
     pub(crate) halves: [Vec<Line>; 2],
 }
@@ -49,11 +53,6 @@ impl<'a> CodeBatch<'a> {
             short,
             halves,
         })
-    }
-
-    /// Lines of codes in a tile.
-    pub(crate) fn groups(&self) -> usize {
-        self.short.len()
     }
 }
 

@@ -78,7 +78,15 @@ pub(crate) struct Short {
     /// `p`, then zeros to whole lines.
     pub(crate) plane: Vec<i8>,
     /// 128 times the sum of `p`.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "other kernels take queries one by one")
+    )]
     pub(crate) bias: i32,
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "other kernels take queries one by one")
+    )]
     pub(crate) tier: Tier,
 }
 

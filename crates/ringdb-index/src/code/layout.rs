@@ -82,6 +82,19 @@ impl TileTail {
         words[9] = self.beta_fine.to_le_bytes();
     }
 
+    /// Of one row: squared norm, step, and `beta` of its fine codes.
+    #[inline(always)]
+    pub(crate) fn fine_row([first, last]: &[Line; TAIL_LINES], r: usize) -> [f32; 3] {
+        let (norms, _) = first.as_chunks::<4>();
+        let (halves, _) = last.as_chunks::<2>();
+        let (words, _) = last.as_chunks::<4>();
+        [
+            f32::from_le_bytes(norms[r]),
+            step_from(halves[r]),
+            f32::from_le_bytes(words[9]),
+        ]
+    }
+
     #[inline(always)]
     pub(crate) fn read(lines: &[Line; TAIL_LINES]) -> Self {
         let [first, last] = lines;
@@ -104,7 +117,7 @@ impl TileTail {
 
 /// The number whose upper half is stored.
 #[inline(always)]
-pub(crate) fn step_from([a, b]: [u8; 2]) -> f32 {
+fn step_from([a, b]: [u8; 2]) -> f32 {
     f32::from_le_bytes([0, 0, a, b])
 }
 

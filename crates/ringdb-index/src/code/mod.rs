@@ -8,9 +8,9 @@
 //! Invariant: codes are a function of the rows alone. The proof of the certificate stands in
 //! docs/EXACTNESS.md; the names here are its names.
 //!
-//! Reading order: `layout` (where the bytes lie), `round` (in a direction), `frame` (centre and scale of a set of rows),
-//! `encode` (rows into codes), `certificate` (a query in integers, and its bound), `batch` (queries side by side), `view` (borrowed
-//! codes, checked once).
+//! Reading order: `layout` (where the bytes lie), `round` (in a direction), `frame` (centre and scale
+//! of a set of rows), `encode` (rows into codes), `certificate` (a query in integers, and its bound),
+//! `batch` (queries side by side), `view` (borrowed codes, checked once).
 
 mod layout;
 mod round;
@@ -25,15 +25,15 @@ mod batch;
 
 mod view;
 
-pub(crate) use batch::{BATCH_QUERIES, CodeBatch, HALF_QUERIES};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use batch::HALF_QUERIES;
+pub(crate) use batch::{BATCH_QUERIES, CodeBatch};
 pub(crate) use certificate::{CodeQuery, Limits, Tier, Verdict, estimate, sides, verdict};
 pub(crate) use encode::encode_tile;
 pub(crate) use frame::{centre_of_sample, largest_norm_sq, typical_norm};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use layout::LINE;
-pub(crate) use layout::{
-    GROUP, Line, TAIL_LINES, TILE_ROWS, TileTail, fine_stride, step_from, tile_bytes,
-};
+pub(crate) use layout::{GROUP, Line, TAIL_LINES, TILE_ROWS, TileTail, fine_stride, tile_bytes};
 
 pub use frame::CodeFrame;
 pub use view::Codes;

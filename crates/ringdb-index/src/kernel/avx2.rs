@@ -106,7 +106,7 @@ fn judge_batch(
     batch: &CodeBatch<'_>,
     judged: &mut [Judged; BATCH_QUERIES],
 ) {
-    codes::judge_batch(lanes, tiles, rows, batch, judged);
+    codes::judge_one_by_one(lanes, tiles, rows, batch, judged);
 }
 
 #[target_feature(enable = "avx2,fma,popcnt")]

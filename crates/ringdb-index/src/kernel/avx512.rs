@@ -19,6 +19,9 @@ use crate::code::{
 };
 use crate::ring::Thresholds;
 
+/// Tiles after which it is seen whether the short form of queries pays.
+const PROBE_TILES: usize = 4;
+
 /// Proof that this processor has AVX-512F, with BW and VNNI, and AVX2.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Avx512(());
@@ -104,6 +107,8 @@ fn judge_tiles(lanes: Avx512, chunk: &CodeChunk<'_>, judged: &mut Judged) {
     codes::judge_tiles(lanes, chunk, judged);
 }
 
+/// The first look of all queries of a batch: each tile is read once. With a query in its short form a tile
+/// costs half, and where a row is unsure by that, the tile is looked at again with all of the query.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 fn judge_batch(
     lanes: Avx512,
@@ -112,7 +117,43 @@ fn judge_batch(
     batch: &CodeBatch<'_>,
     judged: &mut [Judged; BATCH_QUERIES],
 ) {
-    codes::judge_batch(lanes, tiles, rows, batch, judged);
+    for judged in judged.iter_mut() {
+        judged.begin();
+    }
+    let tiles = tiles.chunks_exact(batch.short.len() + TAIL_LINES);
+    let (mut left, mut n_again) = (rows, 0);
+    for (i, tile) in tiles.enumerate() {
+        let Some((codes, tail)) = tile.split_last_chunk::<TAIL_LINES>() else {
+            return;
+        };
+        let exist = codes::existing(left);
+        left = left.saturating_sub(TILE_ROWS);
+        if i >= PROBE_TILES && 3 * n_again > i * BATCH_QUERIES {
+            for (half, judged) in judged.chunks_exact_mut(HALF_QUERIES).enumerate() {
+                let dots = lanes.half_dots(codes, batch, half);
+                let queries = &batch.queries[half * HALF_QUERIES..];
+                for ((judged, query), dots) in judged.iter_mut().zip(queries).zip(&dots) {
+                    let found = lanes.judge(tail, &query.coarse, &query.limits, dots);
+                    // Counted as above, or one busy part would be the last to be seen.
+                    n_again += usize::from(found.unsure & exist != 0);
+                    judged.set(i, found, exist, dots);
+                }
+            }
+            continue;
+        }
+        let dots = lanes.short_dots(codes, batch);
+        for ((judged, query), dots) in judged.iter_mut().zip(batch.queries).zip(&dots) {
+            let found = lanes.judge(tail, &query.short.tier, &query.limits, dots);
+            if found.unsure & exist == 0 {
+                judged.set(i, found, exist, dots);
+                continue;
+            }
+            n_again += 1;
+            let dots = lanes.dots(codes, query);
+            let found = lanes.judge(tail, &query.coarse, &query.limits, &dots);
+            judged.set(i, found, exist, &dots);
+        }
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
@@ -197,8 +238,6 @@ impl Lanes for Avx512 {
 }
 
 impl CodeLanes for Avx512 {
-    const HAS_BATCH: bool = true;
-
     #[inline(always)]
     fn dots(self, codes: &[Line], query: &CodeQuery) -> [i32; TILE_ROWS] {
         let (high, _) = query.high.as_chunks::<GROUP>();
@@ -234,67 +273,6 @@ impl CodeLanes for Avx512 {
             let mut dots = [0; TILE_ROWS];
             let unbiased = _mm512_sub_epi32(sum, _mm512_set1_epi32(query.bias));
             _mm512_storeu_si512(dots.as_mut_ptr().cast(), unbiased);
-            dots
-        }
-    }
-
-    #[inline(always)]
-    fn short_dots(
-        self,
-        codes: &[Line],
-        batch: &CodeBatch<'_>,
-    ) -> [[i32; TILE_ROWS]; BATCH_QUERIES] {
-        // SAFETY: `self` proves AVX-512F and VNNI. The loads need no alignment and read the 64 bytes of
-        // one line each; the stores fill arrays of sixteen i32 that this function owns.
-        unsafe {
-            let mut sums = [_mm512_setzero_si512(); BATCH_QUERIES];
-            for (line, plane) in codes.iter().zip(&batch.short) {
-                let line = _mm512_loadu_si512(line.as_ptr().cast());
-                let (fours, _) = plane.as_chunks::<GROUP>();
-                for i in 0..BATCH_QUERIES {
-                    let p = _mm512_set1_epi32(i32::from_ne_bytes(fours[i]));
-                    sums[i] = _mm512_dpbusd_epi32(sums[i], line, p);
-                }
-            }
-            let mut dots = [[0; TILE_ROWS]; BATCH_QUERIES];
-            for i in 0..BATCH_QUERIES {
-                let bias = _mm512_set1_epi32(batch.queries[i].short.bias);
-                let unbiased = _mm512_sub_epi32(sums[i], bias);
-                _mm512_storeu_si512(dots[i].as_mut_ptr().cast(), unbiased);
-            }
-            dots
-        }
-    }
-
-    #[inline(always)]
-    fn half_dots(
-        self,
-        codes: &[Line],
-        batch: &CodeBatch<'_>,
-        half: usize,
-    ) -> [[i32; TILE_ROWS]; HALF_QUERIES] {
-        let queries = &batch.queries[half * HALF_QUERIES..];
-        // SAFETY: as in `short_dots`.
-        unsafe {
-            let mut highs = [_mm512_setzero_si512(); HALF_QUERIES];
-            let mut lows = [_mm512_setzero_si512(); HALF_QUERIES];
-            for (line, planes) in codes.iter().zip(&batch.halves[half]) {
-                let line = _mm512_loadu_si512(line.as_ptr().cast());
-                let (fours, _) = planes.as_chunks::<GROUP>();
-                for i in 0..HALF_QUERIES {
-                    let (high, low) = (fours[i], fours[HALF_QUERIES + i]);
-                    let high = _mm512_set1_epi32(i32::from_ne_bytes(high));
-                    let low = _mm512_set1_epi32(i32::from_ne_bytes(low));
-                    highs[i] = _mm512_dpbusd_epi32(highs[i], line, high);
-                    lows[i] = _mm512_dpbusd_epi32(lows[i], line, low);
-                }
-            }
-            let mut dots = [[0; TILE_ROWS]; HALF_QUERIES];
-            for i in 0..HALF_QUERIES {
-                let sum = _mm512_add_epi32(_mm512_slli_epi32::<8>(highs[i]), lows[i]);
-                let unbiased = _mm512_sub_epi32(sum, _mm512_set1_epi32(queries[i].bias));
-                _mm512_storeu_si512(dots[i].as_mut_ptr().cast(), unbiased);
-            }
             dots
         }
     }
@@ -381,6 +359,72 @@ impl CodeLanes for Avx512 {
             // SAFETY: a prefetch has no effect that a program can see, whatever the address; this one is
             // inside `values`.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(first.add(at)) }
+        }
+    }
+}
+
+/// Batches, for which no other instruction set has a form of its own.
+impl Avx512 {
+    /// The dot products of sixteen rows of codes with each query of a batch in its short form; wrapping.
+    #[inline(always)]
+    fn short_dots(
+        self,
+        codes: &[Line],
+        batch: &CodeBatch<'_>,
+    ) -> [[i32; TILE_ROWS]; BATCH_QUERIES] {
+        // SAFETY: `self` proves AVX-512F and VNNI. The loads need no alignment and read the 64 bytes of
+        // one line each; the stores fill arrays of sixteen i32 that this function owns.
+        unsafe {
+            let mut sums = [_mm512_setzero_si512(); BATCH_QUERIES];
+            for (line, plane) in codes.iter().zip(&batch.short) {
+                let line = _mm512_loadu_si512(line.as_ptr().cast());
+                let (fours, _) = plane.as_chunks::<GROUP>();
+                for i in 0..BATCH_QUERIES {
+                    let p = _mm512_set1_epi32(i32::from_ne_bytes(fours[i]));
+                    sums[i] = _mm512_dpbusd_epi32(sums[i], line, p);
+                }
+            }
+            let mut dots = [[0; TILE_ROWS]; BATCH_QUERIES];
+            for i in 0..BATCH_QUERIES {
+                let bias = _mm512_set1_epi32(batch.queries[i].short.bias);
+                let unbiased = _mm512_sub_epi32(sums[i], bias);
+                _mm512_storeu_si512(dots[i].as_mut_ptr().cast(), unbiased);
+            }
+            dots
+        }
+    }
+
+    /// The same as [`CodeLanes::dots`] for each query of one half of a batch.
+    #[inline(always)]
+    fn half_dots(
+        self,
+        codes: &[Line],
+        batch: &CodeBatch<'_>,
+        half: usize,
+    ) -> [[i32; TILE_ROWS]; HALF_QUERIES] {
+        let queries = &batch.queries[half * HALF_QUERIES..];
+        // SAFETY: as in `short_dots`.
+        unsafe {
+            let mut highs = [_mm512_setzero_si512(); HALF_QUERIES];
+            let mut lows = [_mm512_setzero_si512(); HALF_QUERIES];
+            for (line, planes) in codes.iter().zip(&batch.halves[half]) {
+                let line = _mm512_loadu_si512(line.as_ptr().cast());
+                let (fours, _) = planes.as_chunks::<GROUP>();
+                for i in 0..HALF_QUERIES {
+                    let (high, low) = (fours[i], fours[HALF_QUERIES + i]);
+                    let high = _mm512_set1_epi32(i32::from_ne_bytes(high));
+                    let low = _mm512_set1_epi32(i32::from_ne_bytes(low));
+                    highs[i] = _mm512_dpbusd_epi32(highs[i], line, high);
+                    lows[i] = _mm512_dpbusd_epi32(lows[i], line, low);
+                }
+            }
+            let mut dots = [[0; TILE_ROWS]; HALF_QUERIES];
+            for i in 0..HALF_QUERIES {
+                let sum = _mm512_add_epi32(_mm512_slli_epi32::<8>(highs[i]), lows[i]);
+                let unbiased = _mm512_sub_epi32(sum, _mm512_set1_epi32(queries[i].bias));
+                _mm512_storeu_si512(dots[i].as_mut_ptr().cast(), unbiased);
+            }
+            dots
         }
     }
 }

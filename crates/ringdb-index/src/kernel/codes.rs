@@ -24,8 +24,8 @@
 use super::chunk::{CHUNK_ROWS, Prepared};
 use super::lanes::{self, Lanes};
 use crate::code::{
-    BATCH_QUERIES, CodeBatch, CodeQuery, GROUP, HALF_QUERIES, Limits, Line, TAIL_LINES, TILE_ROWS,
-    Tier, TileTail, Verdict, estimate, sides, step_from, verdict,
+    BATCH_QUERIES, CodeBatch, CodeQuery, Limits, Line, TAIL_LINES, TILE_ROWS, Tier, TileTail,
+    Verdict, estimate, sides, verdict,
 };
 use crate::ring::Thresholds;
 
@@ -37,49 +37,8 @@ const AHEAD: usize = 24;
 
 /// What an instruction set has to be able to do with codes.
 pub(super) trait CodeLanes: Lanes {
-    /// Whether it has a form of its own for batches. The others are faster query by query.
-    const HAS_BATCH: bool = false;
-
     /// The dot products of sixteen rows of codes, as they are stored, with the query; wrapping.
     fn dots(self, codes: &[Line], query: &CodeQuery) -> [i32; TILE_ROWS];
-
-    /// The same for each query of a batch in its short form.
-    #[inline(always)]
-    fn short_dots(
-        self,
-        codes: &[Line],
-        batch: &CodeBatch<'_>,
-    ) -> [[i32; TILE_ROWS]; BATCH_QUERIES] {
-        let mut dots = [[0_i32; TILE_ROWS]; BATCH_QUERIES];
-        for (line, plane) in codes.iter().zip(&batch.short) {
-            for (dots, p) in dots.iter_mut().zip(plane.as_chunks::<GROUP>().0) {
-                for (dot, codes) in dots.iter_mut().zip(line.as_chunks::<GROUP>().0) {
-                    for (&code, &p) in codes.iter().zip(p) {
-                        *dot = dot.wrapping_add(i32::from(code) * i32::from(p as i8));
-                    }
-                }
-            }
-        }
-        for (dots, query) in dots.iter_mut().zip(batch.queries) {
-            *dots = dots.map(|dot| dot.wrapping_sub(query.short.bias));
-        }
-        dots
-    }
-
-    /// The same as [`Self::dots`] for each query of one half of a batch.
-    #[inline(always)]
-    fn half_dots(
-        self,
-        codes: &[Line],
-        batch: &CodeBatch<'_>,
-        half: usize,
-    ) -> [[i32; TILE_ROWS]; HALF_QUERIES] {
-        let mut dots = [[0; TILE_ROWS]; HALF_QUERIES];
-        for (dots, query) in dots.iter_mut().zip(&batch.queries[half * HALF_QUERIES..]) {
-            *dots = self.dots(codes, query);
-        }
-        dots
-    }
 
     /// The verdicts on sixteen rows.
     #[inline(always)]
@@ -145,13 +104,13 @@ impl Judged {
 
     /// Forgets the chunk before.
     #[inline(always)]
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         (self.n_inside, self.n_unsure) = (0, 0);
     }
 
     /// What is known of a tile; of the rows in `exist`.
     #[inline(always)]
-    fn set(&mut self, tile: usize, found: Masks, exist: u16, dots: &[i32; TILE_ROWS]) {
+    pub(super) fn set(&mut self, tile: usize, found: Masks, exist: u16, dots: &[i32; TILE_ROWS]) {
         let masks = Masks {
             inside: found.inside & exist,
             unsure: found.unsure & exist,
@@ -188,7 +147,7 @@ impl Judged {
     }
 
     /// How many rows are inside.
-    pub(crate) fn count(&self) -> usize {
+    pub(crate) fn n_inside(&self) -> usize {
         self.n_inside as usize
     }
 
@@ -202,7 +161,7 @@ impl Judged {
         if self.n_inside == 0 {
             return;
         }
-        ids.reserve(self.count());
+        ids.reserve(self.n_inside());
         for (masks, first) in self.masks[..tiles].iter().zip((first..).step_by(TILE_ROWS)) {
             let mut left = masks.inside;
             while left != 0 {
@@ -239,73 +198,30 @@ pub(super) fn judge_tiles<L: CodeLanes>(lanes: L, chunk: &CodeChunk<'_>, judged:
     }
 }
 
-/// Tiles after which it is seen whether the short form of queries pays.
-const PROBE_TILES: usize = 4;
-
-/// The first look of all queries of a batch: each tile is read once. With a query in its short form a tile
-/// costs half, and where a row is unsure by that, the tile is looked at again with all of the query.
+/// The first look of all queries of a batch, one after the other, for instruction sets that have no faster
+/// form for batches.
 #[inline(always)]
-pub(super) fn judge_batch<L: CodeLanes>(
+pub(super) fn judge_one_by_one<L: CodeLanes>(
     lanes: L,
     tiles: &[Line],
     rows: usize,
     batch: &CodeBatch<'_>,
     judged: &mut [Judged; BATCH_QUERIES],
 ) {
-    if !L::HAS_BATCH {
-        for (judged, query) in judged.iter_mut().zip(batch.queries).take(batch.n) {
-            let chunk = CodeChunk {
-                tiles,
-                first: 0,
-                rows,
-                query,
-            };
-            judge_tiles(lanes, &chunk, judged);
-        }
-        return;
-    }
-    for judged in judged.iter_mut() {
-        judged.begin();
-    }
-    let tiles = tiles.chunks_exact(batch.groups() + TAIL_LINES);
-    let (mut left, mut n_again) = (rows, 0);
-    for (i, tile) in tiles.enumerate() {
-        let Some((codes, tail)) = tile.split_last_chunk::<TAIL_LINES>() else {
-            return;
+    for (judged, query) in judged.iter_mut().zip(batch.queries).take(batch.n) {
+        let chunk = CodeChunk {
+            tiles,
+            first: 0,
+            rows,
+            query,
         };
-        let exist = existing(left);
-        left = left.saturating_sub(TILE_ROWS);
-        if i >= PROBE_TILES && 3 * n_again > i * BATCH_QUERIES {
-            for (half, judged) in judged.chunks_exact_mut(HALF_QUERIES).enumerate() {
-                let dots = lanes.half_dots(codes, batch, half);
-                let queries = &batch.queries[half * HALF_QUERIES..];
-                for ((judged, query), dots) in judged.iter_mut().zip(queries).zip(&dots) {
-                    let found = lanes.judge(tail, &query.coarse, &query.limits, dots);
-                    // Counted as above, or one busy part would be the last to be seen.
-                    n_again += usize::from(found.unsure & exist != 0);
-                    judged.set(i, found, exist, dots);
-                }
-            }
-            continue;
-        }
-        let dots = lanes.short_dots(codes, batch);
-        for ((judged, query), dots) in judged.iter_mut().zip(batch.queries).zip(&dots) {
-            let found = lanes.judge(tail, &query.short.tier, &query.limits, dots);
-            if found.unsure & exist == 0 {
-                judged.set(i, found, exist, dots);
-                continue;
-            }
-            n_again += 1;
-            let dots = lanes.dots(codes, query);
-            let found = lanes.judge(tail, &query.coarse, &query.limits, &dots);
-            judged.set(i, found, exist, &dots);
-        }
+        judge_tiles(lanes, &chunk, judged);
     }
 }
 
 /// A bit for each row of a tile that exists, if so many are left.
 #[inline(always)]
-fn existing(left: usize) -> u16 {
+pub(super) fn existing(left: usize) -> u16 {
     match left {
         TILE_ROWS.. => u16::MAX,
         _ => (1 << left) - 1,
@@ -333,15 +249,10 @@ pub(super) fn judge_fine<L: CodeLanes>(
             lanes.prefetch(codes_of(ahead));
         }
         let (tile, r) = (usize::from(row) / TILE_ROWS, usize::from(row) % TILE_ROWS);
-        let lines = &tiles[tile * tile_lines..][query.groups..tile_lines];
-        let (norms, rest) = (lines[0].as_chunks::<4>().0, lines[1]);
-        let number =
-            |at: usize| f32::from_le_bytes([rest[at], rest[at + 1], rest[at + 2], rest[at + 3]]);
-        let of_row = [
-            f32::from_le_bytes(norms[r]),
-            step_from([rest[2 * r], rest[2 * r + 1]]),
-            number(36),
-        ];
+        let Some(tail) = tiles[tile * tile_lines + query.groups..].first_chunk() else {
+            return n;
+        };
+        let of_row = TileTail::fine_row(tail, r);
         let fine_dot = lanes
             .fine_dot(codes_of(row), query)
             .wrapping_sub(query.bias);

@@ -34,7 +34,7 @@ impl Scalar {
         batch: &CodeBatch<'_>,
         judged: &mut [Judged; BATCH_QUERIES],
     ) {
-        codes::judge_batch(self, tiles, rows, batch, judged);
+        codes::judge_one_by_one(self, tiles, rows, batch, judged);
     }
 
     pub(super) fn judge_fine(

@@ -64,7 +64,7 @@ fn look(kernel: Kernel, chunk: &CodeChunk<'_>, fine: &[u8]) -> Seen {
     let n_left = kernel.judge_fine(chunk, fine, &unsure[..n], &mut judged, &mut left);
     let mut inside = Vec::new();
     judged.extend_ids(n_tiles, 0, &mut inside);
-    assert_eq!(inside.len(), judged.count());
+    assert_eq!(inside.len(), judged.n_inside());
     Seen {
         after_codes,
         unsure: unsure[..n].to_vec(),
