@@ -225,8 +225,8 @@ impl Footer {
     }
 }
 
-/// Checks block `index` of a body against its entry in the table.
-pub(crate) fn check_block(path: &Path, body: &[u8], table: &[u8], index: usize) -> Result<()> {
+/// Checks block `index` of a body against its entry in the table, which it returns.
+pub(crate) fn check_block(path: &Path, body: &[u8], table: &[u8], index: usize) -> Result<u32> {
     let start = index * BLOCK_BYTES;
     let block = body
         .get(start..body.len().min(start + BLOCK_BYTES))
@@ -246,7 +246,7 @@ pub(crate) fn check_block(path: &Path, body: &[u8], table: &[u8], index: usize) 
         );
         return Err(Error::corrupt(path, at, what));
     }
-    Ok(())
+    Ok(stored)
 }
 
 #[cfg(test)]

@@ -145,6 +145,11 @@ pub(crate) fn as_bytes<N: bytemuck::NoUninit>(numbers: &[N]) -> &[u8] {
     bytemuck::cast_slice(numbers)
 }
 
+/// Numbers as bytes to be filled.
+pub(crate) fn as_bytes_mut(numbers: &mut [f32]) -> &mut [u8] {
+    bytemuck::cast_slice_mut(numbers)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

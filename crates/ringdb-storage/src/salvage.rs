@@ -1,8 +1,9 @@
 //! Makes a new database of what is whole in a damaged one.
 //!
 //! Invariant: a row gets into the new database only if each block that it lies in is whole, and its
-//! payload only if that fits its own checksum, which binds it to its id and its database. The old
-//! database is read and never changed.
+//! payload only if that fits its own checksum, which binds it to its id and its database. What is written is
+//! a copy that was held to them: a mapped file may read otherwise the next time. The old database is read and
+//! never changed.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -13,9 +14,9 @@ use crate::derived::DerivedWriter;
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::layout::MANIFEST;
-use crate::mapped::{as_f32s, as_u64s};
+use crate::mapped::as_u64s;
 use crate::payload::{PayloadCodec, PayloadKind, Records};
-use crate::survey::{SegmentSurvey, State, Survey, is_legacy, segment_dirs};
+use crate::survey::{RowCopy, SegmentSurvey, State, Survey, is_legacy, segment_dirs};
 use crate::vectors::{RowCheck, Vectors};
 use crate::writer::SegmentWriter;
 
@@ -163,10 +164,11 @@ pub fn salvage<E: From<Error>>(
     let placeholder = ruin.kind.placeholder();
 
     let (mut salvaged, mut losses) = (Salvaged::default(), Losses::default());
+    let (mut row_copy, mut payload_copy) = (RowCopy::default(), Vec::new());
     salvaged.is_manifest_foreign = ruin.is_manifest_foreign;
     for old_id in (0..).take(ruin.rows as usize) {
-        let row = ruin.row(old_id, row_check);
-        let payload = ruin.payload(old_id);
+        let row = ruin.row(old_id, row_check, &mut row_copy);
+        let payload = ruin.payload(old_id, &mut payload_copy);
         let (kept, loss) = match (row, payload) {
             (Err(loss), _) => (None, Some(loss)),
             (Ok(row), Ok(payload)) => (Some((row, payload)), None),
@@ -298,29 +300,31 @@ impl Ruin {
         })
     }
 
-    /// The row, if it is proven whole and passes the check.
-    fn row(&self, id: u32, check: Option<RowCheck>) -> std::result::Result<&[f32], Loss> {
-        let vectors = &self.segment.vectors;
+    /// A copy of the row, if it is proven whole and passes the check.
+    fn row<'a>(
+        &self,
+        id: u32,
+        check: Option<RowCheck>,
+        copy: &'a mut RowCopy,
+    ) -> std::result::Result<&'a [f32], Loss> {
         let row_bytes = (self.dims * size_of::<f32>()) as u64;
         let start = u64::from(id) * row_bytes;
-        let range = start..start + row_bytes;
-        let row = match vectors.state(range.clone()) {
-            State::Whole => vectors.at(range).and_then(as_f32s),
-            State::Damaged => return Err(Loss::VectorDamaged),
-            State::Unproven => return Err(Loss::VectorUnproven),
-            State::Foreign => return Err(Loss::VectorForeign),
-            State::Missing => None,
-        };
-        let row = row.ok_or(Loss::VectorMissing)?;
+        let row = copy.row(&self.segment.vectors, start..start + row_bytes);
+        let row = row.map_err(|state| match state {
+            State::Damaged => Loss::VectorDamaged,
+            State::Unproven => Loss::VectorUnproven,
+            State::Foreign => Loss::VectorForeign,
+            State::Whole | State::Missing => Loss::VectorMissing,
+        })?;
         match check.and_then(|check| check(row)) {
             Some((index, what)) => Err(Loss::Coordinate { index, what }),
             None => Ok(row),
         }
     }
 
-    /// The payload, if it fits its checksum. That it does proves the offsets as well, which so need not
-    /// be whole.
-    fn payload(&self, id: u32) -> std::result::Result<&[u8], Loss> {
+    /// A copy of the payload, if it fits its checksum. That it does proves the offsets as well, which so
+    /// need not be whole.
+    fn payload<'a>(&self, id: u32, copy: &'a mut Vec<u8>) -> std::result::Result<&'a [u8], Loss> {
         let SegmentSurvey {
             offsets, payloads, ..
         } = &self.segment;
@@ -341,8 +345,12 @@ impl Ruin {
             },
         };
         let record = payloads.at(range).ok_or(Loss::PayloadMissing)?;
-        let payload = records.open(id, record);
-        let payload = payload.map_err(|_| Loss::PayloadDamaged)?;
-        Ok(record.get(payload).unwrap_or_default())
+        let open = |record: &[u8]| records.open(id, record).map_err(|_| Loss::PayloadDamaged);
+        // Before room is made for it: damaged offsets may make it as long as the file.
+        open(record)?;
+        copy.clear();
+        copy.extend_from_slice(record);
+        let payload = open(copy)?;
+        Ok(copy.get(payload).unwrap_or_default())
     }
 }

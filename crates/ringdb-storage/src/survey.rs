@@ -15,6 +15,7 @@
 //! And `file.rs` says the same of the parts of a file.
 
 mod file;
+mod copy;
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -35,6 +36,7 @@ use crate::payload::{PayloadCodec, PayloadKind, Records};
 use crate::segment::check_origin;
 use crate::vectors::RowCheck;
 
+pub(crate) use copy::RowCopy;
 pub(crate) use file::{FileSurvey, State};
 use file::{Known, Named};
 

@@ -384,10 +384,16 @@ fn commit<T, E: From<Error>>(
     let (disk, staged) = (Arc::clone(staging.disk()), staging.staged_segment());
     let options = ReadOptions::new().payload_type(PayloadType::Any);
     let path = staged.join(VECTORS);
-    let vectors = Vectors::open(&*disk, &path, options.access, options.verify, None)?;
+    let open_rows = || Vectors::open(&*disk, &path, options.access, options.verify, None);
+    let mut vectors = open_rows()?;
     let mut writer = DerivedWriter::staged(&*disk, &staged);
     derive(&vectors.0, &mut writer)?;
     let derived = writer.finish(header)?;
+    if derived.iter().any(Option::is_some) {
+        // They were read again and may have read otherwise: what was made of that would be wrong, under
+        // checksums that are right.
+        vectors = open_rows()?;
+    }
 
     let entry = |body_bytes: u64, note: &str, crc: u32| FileEntry {
         file_bytes: file_bytes(body_bytes, note),

@@ -86,8 +86,8 @@ pub(crate) struct FileSurvey {
     pub(crate) note: Option<String>,
     /// How many blocks were held to a checksum, from the first on.
     pub(crate) compared: usize,
-    /// Whether each block is whole, as far as the file goes.
-    whole: Vec<bool>,
+    /// The checksum of each block that is whole, as far as the file goes.
+    sums: Vec<Option<u32>>,
     /// In no order.
     pub(super) damage: Vec<Damage>,
 }
@@ -139,7 +139,7 @@ impl FileSurvey {
             body_bytes: None,
             note: None,
             compared: 0,
-            whole: Vec::new(),
+            sums: Vec::new(),
             damage: Vec::new(),
         };
         match MappedFile::open_on(disk, &survey.path, Access::Map) {
@@ -288,43 +288,47 @@ impl FileSurvey {
         };
         let steps = in_parallel(compared.div_ceil(STEP_BLOCKS), |step| {
             let first = step * STEP_BLOCKS;
-            let (mut wrong, mut objections) = (Vec::new(), Vec::new());
+            let (mut sums, mut wrong, mut objections) = (Vec::new(), Vec::new(), Vec::new());
             for block in first..compared.min(first + STEP_BLOCKS) {
-                match check_block(&path, inner.body, inner.table, block) {
-                    Ok(()) => objections.extend(rows_in(block)),
-                    Err(error) => wrong.push((block, Damage::of(&path, error))),
-                }
+                sums.push(match check_block(&path, inner.body, inner.table, block) {
+                    Ok(sum) => {
+                        objections.extend(rows_in(block));
+                        Some(sum)
+                    }
+                    Err(error) => {
+                        wrong.push(Damage::of(&path, error));
+                        None
+                    }
+                });
             }
-            (wrong, objections)
+            (sums, wrong, objections)
         });
-        let (wrong, objections): (Vec<_>, Vec<_>) = steps.into_iter().unzip();
-        let wrong = wrong.concat();
-        self.damage.extend(objections.concat());
-        self.compared = compared;
-        self.whole = vec![true; compared];
-        self.whole.resize(blocks, false);
-        for (block, _) in &wrong {
-            if let Some(whole) = self.whole.get_mut(*block) {
-                *whole = false;
-            }
+        let mut wrong = Vec::new();
+        for (sums, damage, objections) in steps {
+            self.sums.extend(sums);
+            wrong.extend(damage);
+            self.damage.extend(objections);
         }
+        self.compared = compared;
+        self.sums.resize(blocks, None);
 
         // If no entry is wrong, the note is.
         let are_entries_right = wrong.is_empty() && compared == blocks;
         self.note = self.note_by_footer(frame, inner, are_entries_right);
-        if self.note.is_none() && !are_entries_right {
-            self.note = self.note_by_sum(frame, inner);
-            if self.note.is_some() {
-                let unseen = self.whole.iter().enumerate().filter(|(_, whole)| !*whole);
-                let objections: Vec<_> = unseen.flat_map(|(block, _)| rows_in(block)).collect();
-                self.damage.extend(objections);
-                self.whole.fill(true);
-                self.compared = blocks;
-                return;
-            }
+        if self.note.is_none()
+            && !are_entries_right
+            && let Some((note, table)) = self.note_by_sum(frame, inner)
+        {
+            let unseen = self.sums.iter().enumerate();
+            let unseen = unseen.filter(|(_, sum)| sum.is_none());
+            let objections: Vec<_> = unseen.flat_map(|(block, _)| rows_in(block)).collect();
+            self.damage.extend(objections);
+            self.sums = table.into_iter().map(Some).collect();
+            self.compared = blocks;
+            self.note = Some(note);
+            return;
         }
-        self.damage
-            .extend(wrong.into_iter().map(|(_, damage)| damage));
+        self.damage.extend(wrong);
         if compared < blocks {
             let what = format!(
                 "{} without a checksum",
@@ -352,9 +356,9 @@ impl FileSurvey {
         std::str::from_utf8(note).map(str::to_string).ok()
     }
 
-    /// The note, if the file would have its checksum with this body and this note: then all of the body
-    /// is whole, whatever became of the table.
-    fn note_by_sum(&self, frame: &Frame<'_>, inner: &Inner<'_>) -> Option<String> {
+    /// The note and a table made anew, if the file would have its checksum with this body and this note:
+    /// then all of the body is whole, whatever became of the table.
+    fn note_by_sum(&self, frame: &Frame<'_>, inner: &Inner<'_>) -> Option<(String, Vec<u32>)> {
         let named_sum = frame.named.map(|named| named.entry.crc);
         let sums: Vec<_> = named_sum
             .into_iter()
@@ -376,7 +380,8 @@ impl FileSurvey {
         });
         let table = table.concat();
         let fits = |crc: &u32| sums.contains(&footer::encode(&table, note, *crc).1);
-        self.header_crcs.iter().any(fits).then(|| note.to_string())
+        let is_proven = self.header_crcs.iter().any(fits);
+        is_proven.then(|| (note.to_string(), table))
     }
 
     pub(crate) fn is_absent(&self) -> bool {
@@ -391,7 +396,7 @@ impl FileSurvey {
 
     /// Whether any block is whole.
     pub(crate) fn is_any_whole(&self) -> bool {
-        !self.is_foreign && self.whole.contains(&true)
+        !self.is_foreign && self.sums.iter().any(Option::is_some)
     }
 
     /// Bytes of the body as they stand there, whole or not; `None` if the file does not reach as far.
@@ -412,12 +417,20 @@ impl FileSurvey {
         // In range for usize: the bytes are there.
         let blocks = range.start as usize / BLOCK_BYTES..(range.end as usize).div_ceil(BLOCK_BYTES);
         let compared = self.compared;
-        let whole = self.whole.get(blocks.clone()).unwrap_or_default();
-        let wrong = whole.iter().zip(blocks).filter(|(whole, _)| !*whole);
+        let sums = self.sums.get(blocks.clone()).unwrap_or_default();
+        let wrong = sums.iter().zip(blocks).filter(|(sum, _)| sum.is_none());
         wrong.fold(State::Whole, |state, (_, block)| match state {
             State::Whole | State::Unproven if block >= compared => State::Unproven,
             _ => State::Damaged,
         })
+    }
+
+    /// A block of the body that was found whole, as it stands there now, and the checksum that it had.
+    pub(super) fn whole_block(&self, block: usize) -> Option<(&[u8], u32)> {
+        let sum = (*self.sums.get(block)?)?;
+        let start = (block * BLOCK_BYTES) as u64;
+        let end = self.body_bytes?.min(start + BLOCK_BYTES as u64);
+        Some((self.at(start..end)?, sum))
     }
 
     /// The width that stands in the header, whole or not.

@@ -9,6 +9,7 @@ mod nothing_salvaged;
 mod payloads;
 mod readers;
 mod rederived;
+mod rotten;
 mod ruins;
 mod salvage;
 mod salvaged_payloads;
