@@ -124,8 +124,8 @@ pub struct Salvaged {
 /// then come with [`PayloadCodec::Raw`]. Where rows were and none can be kept, there is no new
 /// database.
 ///
-/// Files that were derived from the old rows are not used: `derive` makes those of the new ones, as for
-/// [`SegmentWriter::finish_with`].
+/// Files that were derived from the old rows are not opened, so neither their damage nor their length matters:
+/// `derive` makes those of the new ones, as for [`SegmentWriter::finish_with`].
 ///
 /// `each` is told what becomes of every row, in order of the old ids and before the new database comes
 /// into being; an error that it returns ends the salvage. `to` is made and committed as by
@@ -262,7 +262,7 @@ impl Ruin {
             let source = std::io::Error::new(ErrorKind::Unsupported, what);
             return Err(Error::io("salvage", dir)(source));
         }
-        let survey = Survey::of(disk, dir, None)?;
+        let survey = Survey::of(disk, dir, None, false)?;
         let is_manifest_foreign = survey.is_manifest_foreign();
         let mut segments = survey.segments;
         let manifest = dir.join(MANIFEST);
@@ -352,5 +352,40 @@ impl Ruin {
         copy.extend_from_slice(record);
         let payload = open(copy)?;
         Ok(copy.get(payload).unwrap_or_default())
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::disk::{Failure, Fault, FaultyDisk, SimDisk};
+
+    /// How many calls on the disk it takes to look for what can be salvaged.
+    fn calls(has_derived: bool) -> u64 {
+        let (disk, dir) = (SimDisk::new(), Path::new("/db"));
+        let on = Arc::new(disk.clone());
+        let codec = PayloadCodec::Bincode;
+        let mut writer = SegmentWriter::in_directory_on(on, dir, false, 1, codec).unwrap();
+        writer.push(&[1.0], ()).unwrap();
+        let written = writer.finish_with(|_, writer| match has_derived {
+            true => writer.codes(b"codes").and_then(|()| writer.fine(b"fine")),
+            false => Ok(()),
+        });
+        assert_eq!(written.unwrap().codes.is_some(), has_derived);
+        let never = Fault {
+            call: u64::MAX,
+            kind: Failure::ShortWrite,
+            lasting: false,
+        };
+        let counted = FaultyDisk::new(Arc::new(disk), never);
+        assert_eq!(Ruin::find(&*counted, dir, false).unwrap().rows, 1);
+        counted.calls()
+    }
+
+    #[test]
+    fn derived_files_are_not_even_opened() {
+        assert_eq!(calls(true), calls(false));
     }
 }

@@ -98,11 +98,16 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// Looks at every block of everything in `dir`, and holds the rows in whole blocks to `row_check`.
-    /// [`Error::NotADatabase`] if there is neither a MANIFEST nor a segment.
-    pub(crate) fn of(disk: &dyn Disk, dir: &Path, row_check: Option<RowCheck>) -> Result<Self> {
+    /// Looks at every block of everything in `dir`, of derived files if they are wanted, and holds the rows
+    /// in whole blocks to `row_check`. [`Error::NotADatabase`] if there is neither a MANIFEST nor a segment.
+    pub(crate) fn of(
+        disk: &dyn Disk,
+        dir: &Path,
+        row_check: Option<RowCheck>,
+        with_derived: bool,
+    ) -> Result<Self> {
         loop {
-            let survey = Self::once(disk, dir, row_check)?;
+            let survey = Self::once(disk, dir, row_check, with_derived)?;
             let was = survey.head.read;
             // A writer may have replaced the database meanwhile, and taken files away.
             let is_replaced = || match Manifest::read(disk, &survey.head.path) {
@@ -116,7 +121,12 @@ impl Survey {
         }
     }
 
-    fn once(disk: &dyn Disk, dir: &Path, row_check: Option<RowCheck>) -> Result<Self> {
+    fn once(
+        disk: &dyn Disk,
+        dir: &Path,
+        row_check: Option<RowCheck>,
+        with_derived: bool,
+    ) -> Result<Self> {
         expect_dir(disk, dir)?;
         let head = Head::read(disk, dir)?;
         let dirs = match &head.manifest {
@@ -132,7 +142,8 @@ impl Survey {
             let what = format!("{} segments could be the one of the database", dirs.len());
             damage.push(Damage::new(&head.path, 0, what));
         }
-        let of_segment = |dir: &PathBuf| SegmentSurvey::of(disk, dir, &head, row_check);
+        let of_segment =
+            |dir: &PathBuf| SegmentSurvey::of(disk, dir, &head, row_check, with_derived);
         let segments: Vec<_> = dirs.iter().map(of_segment).collect();
         let mut survey = Self {
             head,
@@ -261,18 +272,34 @@ impl Head {
         })
     }
 
-    /// Fails if no file beside it fits it, but files of one segment, at least two, fit each other.
+    /// Fails if no file beside it fits it, but files of one segment, at least two, fit each other. That is
+    /// the segment that it names, if anything of it is there: another one may be left of what it replaced.
     fn check_files(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
         let Some(origin) = self.origin() else {
             return Ok(());
         };
         let segments = segment_dirs(disk, dir);
-        let of_segments: Vec<_> = segments.iter().map(|dir| origins(disk, dir)).collect();
-        let is_any_of_it = of_segments.iter().flatten().any(|other| *other == origin);
-        let named = self.manifest.iter().flat_map(|manifest| {
+        let mut of_segments: Vec<_> = segments
+            .iter()
+            .map(|dir| (dir, origins(disk, dir)))
+            .collect();
+        let mut all = of_segments.iter().flat_map(|(_, origins)| origins);
+        let is_any_of_it = all.any(|other| *other == origin);
+        let live = self.manifest.as_ref().map(|manifest| {
             let segment = dir.join(segment_name(manifest.segment));
-            SEGMENT_FILES.map(|(kind, name)| (Named::of(manifest, kind), segment.join(name)))
+            let file = |(kind, name)| (Named::of(manifest, kind), segment.join(name));
+            (SEGMENT_FILES.map(file), segment)
         });
+        let mut named = Vec::new();
+        if let Some((files, segment)) = live {
+            if files
+                .iter()
+                .any(|(_, path)| disk.kind_of_name(path).is_ok())
+            {
+                of_segments.retain(|(dir, _)| **dir == segment);
+            }
+            named.extend(files);
+        }
         // A file of which only the header is another's has the footer that MANIFEST knows.
         let is_known = |(named, path): (Option<Named<'_>>, PathBuf)| {
             let file = MappedFile::open_on(disk, &path, Access::Map).ok();
@@ -280,7 +307,7 @@ impl Head {
                 .zip(file)
                 .is_some_and(|(named, file)| named.is_footer_of(&path, file.bytes()))
         };
-        let agreed = of_segments.iter().find_map(|origins| {
+        let agreed = of_segments.iter().find_map(|(_, origins)| {
             let origin = most_frequent(origins)?;
             let times = origins.iter().filter(|other| **other == origin).count();
             (times > 1).then_some(origin)
@@ -343,7 +370,8 @@ pub(crate) struct SegmentSurvey {
     pub(crate) offsets: FileSurvey,
     pub(crate) payloads: FileSurvey,
     pub(crate) vectors: FileSurvey,
-    /// Those derived files that MANIFEST names or, if it is lost, that are there. No row depends on them.
+    /// If they are wanted, those derived files that MANIFEST names or, if it is lost, that are there. No row
+    /// depends on them.
     derived: Vec<FileSurvey>,
     /// What is known of all of them together.
     pub(crate) origin: Option<Origin>,
@@ -353,7 +381,13 @@ pub(crate) struct SegmentSurvey {
 }
 
 impl SegmentSurvey {
-    fn of(disk: &dyn Disk, dir: &Path, head: &Head, row_check: Option<RowCheck>) -> Self {
+    fn of(
+        disk: &dyn Disk,
+        dir: &Path,
+        head: &Head,
+        row_check: Option<RowCheck>,
+        with_derived: bool,
+    ) -> Self {
         let manifest = head.manifest.as_ref();
         let (origin, teller) = match head.origin() {
             Some(origin) => (Some(origin), "MANIFEST"),
@@ -375,6 +409,7 @@ impl SegmentSurvey {
         };
         let [offsets, payloads, vectors] = SEGMENT_FILES.map(look);
         let is_due = |(kind, name): &(Kind, &str)| match manifest {
+            _ if !with_derived => false,
             Some(manifest) => manifest.entry(*kind).is_some(),
             None => disk.kind_of_name(&dir.join(name)).is_ok(),
         };

@@ -91,7 +91,7 @@ pub fn verify(dir: &Path, row_check: Option<RowCheck>) -> Result<Report> {
     if is_legacy(disk, dir)? {
         return Ok(verify_legacy(disk, dir, &options));
     }
-    let survey = Survey::of(disk, dir, row_check)?;
+    let survey = Survey::of(disk, dir, row_check, true)?;
     let (files, bytes) = survey.size();
     let mut report = Report {
         files,

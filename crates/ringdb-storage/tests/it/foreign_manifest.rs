@@ -8,7 +8,7 @@ use ringdb_storage::{
 
 use crate::ruins::{FILES, ROWS, Ruins, VECTORS, build, payload};
 use crate::salvage::{run, salvaged};
-use crate::support::{assert_holds, write};
+use crate::support::{assert_holds, names, write};
 
 #[test]
 fn a_manifest_of_another_database_is_passed_over() {
@@ -97,5 +97,38 @@ fn a_writer_leaves_what_an_older_manifest_does_not_name() {
     drop(SegmentWriter::<u32>::in_directory(&db, true, 2, codec).unwrap());
     let (sum, _) = run(&db, &to, false).unwrap();
     assert_eq!((sum.kept, sum.is_manifest_foreign), (5, true));
+    assert_holds(&Segment::open(&to).unwrap(), 5);
+}
+
+/// What a dead writer did not get to remove is no evidence against MANIFEST.
+#[test]
+fn a_leftover_segment_does_not_outvote_the_live_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, to) = (dir.path().join("db"), dir.path().join("to"));
+    write(&db, false, 3).unwrap();
+    let old = db.join("segment-000001");
+    let files: Vec<_> = names(&old).into_iter().map(|name| old.join(name)).collect();
+    let whole: Vec<_> = files.iter().map(|path| fs::read(path).unwrap()).collect();
+    write(&db, true, 5).unwrap();
+    fs::create_dir(&old).unwrap();
+    files
+        .iter()
+        .zip(whole)
+        .for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    let live = db.join("segment-000002");
+    for name in names(&live) {
+        let mut bytes = fs::read(live.join(&name)).unwrap();
+        let end = bytes.len();
+        bytes[..64].fill(0);
+        bytes[end - 16..].fill(0);
+        fs::write(live.join(name), bytes).unwrap();
+    }
+    let found = verify(&db, None).unwrap().damage;
+    assert!(
+        found.iter().all(|found| found.path.starts_with(&live)),
+        "{found:#?}"
+    );
+    let (sum, _) = run(&db, &to, false).unwrap();
+    assert_eq!((sum.kept, sum.is_manifest_foreign), (5, false));
     assert_holds(&Segment::open(&to).unwrap(), 5);
 }
