@@ -36,9 +36,9 @@ pub(crate) const SEGMENT_FILES: [(Kind, &str); 3] = [
 /// from its rows.
 pub(crate) const DERIVED_FILES: [(Kind, &str); 2] = [(Kind::Codes, CODES), (Kind::Fine, FINE)];
 
-/// The names of all files that a segment has or may have.
+/// The names of all files that a segment may have and, behind them, of those that it has.
 pub(crate) fn segment_file_names() -> impl Iterator<Item = &'static str> {
-    let files = SEGMENT_FILES.iter().chain(&DERIVED_FILES);
+    let files = DERIVED_FILES.iter().chain(&SEGMENT_FILES);
     files.map(|(_, name)| *name)
 }
 

@@ -4,16 +4,17 @@
 //! only directories that are empty then. A segment counts as ours if its files carry the uuid of the
 //! database that is live: one that belongs to another may be all that is left of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::contents::read_start;
+use crate::contents::{Access, MappedFile, read_start};
 use crate::disk::{Disk, FileKind};
 use crate::error::{Error, Result};
+use crate::footer::{FOOTER_BYTES, Footer};
 use crate::header::{HEADER_BYTES, Header};
 use crate::layout::{
-    DERIVED_FILES, MANIFEST, SEGMENT_FILES, STAGED_SEGMENT, is_staging, segment_file_names,
+    DERIVED_FILES, Kind, MANIFEST, SEGMENT_FILES, STAGED_SEGMENT, is_staging, segment_file_names,
     segment_name, segment_number,
 };
 use crate::manifest::Manifest;
@@ -47,8 +48,8 @@ pub(crate) fn collect(disk: &dyn Disk, dir: &Path, live: Option<&Manifest>) -> R
     Ok(())
 }
 
-/// Removes the files of a segment and its directory, if nothing else is in it. What cannot be removed
-/// stays and is collected by a later writer.
+/// Removes the files of a segment, those that others are derived from last, and its directory, if nothing
+/// else is in it. What cannot be removed stays and is collected by a later writer, who knows it by them.
 pub(crate) fn remove_segment(disk: &dyn Disk, segment: &Path) {
     for name in segment_file_names() {
         let _ = disk.remove_file(&segment.join(name));
@@ -67,22 +68,36 @@ pub(crate) fn remove_staging(disk: &dyn Disk, staging: &Path) {
     let _ = disk.remove_dir(staging);
 }
 
-/// Whether `segment` holds files of the database of `live`, and no others under the names of ours. If it is
-/// the segment of `live`, a derived file that `live` names may be damaged so far that it does not tell:
-/// what is lost with it can be computed again.
+/// Whether `segment` holds files of the database of `live`, and no others under the names of ours. A derived
+/// file may be damaged so far that it does not tell: what is lost with it can be computed again. If `segment`
+/// is that of `live`, `live` vouches for the derived files that it names; elsewhere such a file must be seen to
+/// have been one.
 pub(crate) fn is_of(disk: &dyn Disk, segment: &Path, live: &Manifest) -> bool {
     let is_own = segment.ends_with(segment_name(live.segment));
-    let is_known = |name: &str| {
-        let mut derived = DERIVED_FILES.iter();
-        let named = derived.find(|(_, derived)| *derived == name);
-        is_own && named.is_some_and(|(kind, _)| live.entry(*kind).is_some())
+    let present = |(kind, name)| {
+        let path = segment.join(name);
+        disk.kind(&path).is_ok().then_some((kind, path))
     };
-    let present = segment_file_names()
-        .filter(|name| !is_known(name))
-        .map(|name| segment.join(name))
-        .filter(|path| disk.kind(path).is_ok());
-    let mut uuids = present.map(|path| uuid_of(disk, &path)).peekable();
-    uuids.peek().is_some() && uuids.all(|uuid| uuid == Some(live.origin.uuid))
+    let is_told = |path: &Path| uuid_of(disk, path) == Some(live.origin.uuid);
+    let is_derived = |(kind, path): (Kind, PathBuf)| {
+        (is_own && live.entry(kind).is_some()) || is_told(&path) || is_ruin(disk, &path, kind)
+    };
+    let needed = || SEGMENT_FILES.into_iter().filter_map(present);
+    let derived = || DERIVED_FILES.into_iter().filter_map(present);
+    needed().chain(derived()).any(|(_, path)| is_told(&path))
+        && needed().all(|(_, path)| is_told(&path))
+        && derived().all(is_derived)
+}
+
+/// Whether a file is one of ours without a whole header: it begins like one or ends with a whole footer.
+fn is_ruin(disk: &dyn Disk, path: &Path, kind: Kind) -> bool {
+    let Ok(file) = MappedFile::open_on(disk, path, Access::Map) else {
+        return false;
+    };
+    let bytes = file.bytes();
+    let footer = bytes.len().checked_sub(FOOTER_BYTES);
+    let has_footer = footer.is_some_and(|at| Footer::decode(path, at, bytes).is_ok());
+    Header::decode(path, kind, bytes).is_err() && (has_footer || Header::uuid(bytes).is_some())
 }
 
 /// The uuid in the header of a file of ours.

@@ -5,6 +5,7 @@ mod derived;
 mod foreign_manifest;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod leftovers;
 mod nothing_salvaged;
 mod payloads;
 mod readers;

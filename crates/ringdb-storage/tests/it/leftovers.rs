@@ -1,0 +1,95 @@
+//! What dead writers left is collected, whatever became of its derived files; what is not ours stays.
+
+use std::fs;
+
+use ringdb_storage::{PayloadCodec, Segment, SegmentWriter};
+use tempfile::TempDir;
+
+use crate::derived::build;
+use crate::support::{assert_holds, names, write};
+
+/// A database without derived files, which replaced one with some.
+struct Replaced {
+    dir: TempDir,
+    /// The files of the old segment, which was removed.
+    old: Vec<(String, Vec<u8>)>,
+}
+
+impl Replaced {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        build(dir.path(), 3, [100, 20]);
+        let segment = dir.path().join("segment-000001");
+        let read = |name: String| (name.clone(), fs::read(segment.join(name)).unwrap());
+        let old = names(&segment).into_iter().map(read).collect();
+        write(dir.path(), true, 4).unwrap();
+        assert!(!segment.exists());
+        Self { dir, old }
+    }
+
+    /// Puts the old segment there, as if nobody had removed it, with other bytes in `name`. Returns what of
+    /// it is left when a writer has come and gone.
+    fn left(&self, name: &str, bytes: &[u8]) -> Vec<String> {
+        let segment = self.dir.path().join("segment-000001");
+        let _ = fs::remove_dir_all(&segment);
+        fs::create_dir(&segment).unwrap();
+        for (name, bytes) in &self.old {
+            fs::write(segment.join(name), bytes).unwrap();
+        }
+        fs::write(segment.join(name), bytes).unwrap();
+        let codec = PayloadCodec::Bincode;
+        drop(SegmentWriter::<()>::in_directory(self.dir.path(), true, 3, codec).unwrap());
+        assert_holds(&Segment::open(self.dir.path()).unwrap(), 4);
+        match segment.is_dir() {
+            true => names(&segment),
+            false => Vec::new(),
+        }
+    }
+
+    fn file(&self, name: &str) -> Vec<u8> {
+        let mut old = self.old.iter();
+        old.find(|(old, _)| old == name).unwrap().1.clone()
+    }
+}
+
+#[test]
+fn a_leftover_is_collected_with_damaged_derived_files() {
+    let db = Replaced::new();
+    for name in ["codes.bin", "fine.bin"] {
+        let whole = db.file(name);
+        // Each bit of the header; all but the footer; all but the start of the header.
+        for bit in 0..64 * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(db.left(name, &flipped), [""; 0], "{name}, bit {bit}");
+        }
+        let (rest, footer) = whole.split_at(whole.len() - 16);
+        let ruins = [vec![0; rest.len()], footer.to_vec()].concat();
+        assert_eq!(db.left(name, &ruins), [""; 0], "{name}");
+        assert_eq!(db.left(name, &whole[..40]), [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_ours_stays_with_the_leftover() {
+    let (db, other) = (Replaced::new(), Replaced::new());
+    let all = [
+        "codes.bin",
+        "fine.bin",
+        "offsets.bin",
+        "payloads.bin",
+        "vectors.bin",
+    ];
+    for name in ["codes.bin", "fine.bin"] {
+        assert_eq!(db.left(name, b"mine"), all);
+        assert_eq!(db.left(name, b""), all);
+        assert_eq!(db.left(name, &other.file(name)), all);
+    }
+    // Whatever it is that has no header, rows may be in it.
+    for name in ["offsets.bin", "payloads.bin", "vectors.bin"] {
+        let mut bytes = db.file(name);
+        bytes[0] ^= 1;
+        assert_eq!(db.left(name, &bytes), all);
+        assert_eq!(db.left(name, &other.file(name)), all);
+    }
+}
