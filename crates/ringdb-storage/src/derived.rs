@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::footer::{Frame, file_bytes};
 use crate::header::Header;
 use crate::layout::{CODES, FINE, Kind};
-use crate::manifest::FileEntry;
+use crate::manifest::{FileEntry, Manifest};
 use crate::mapped::GrowingMemory;
 
 /// The bytes of a derived file, ready to be read.
@@ -70,6 +70,23 @@ impl Derived {
     }
 }
 
+/// Which derived files a database has by its MANIFEST, whatever became of the files themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DerivedNames {
+    /// Whether there is a `codes.bin`.
+    pub codes: bool,
+    /// Whether there is a `fine.bin`.
+    pub fine: bool,
+}
+
+impl DerivedNames {
+    pub(crate) fn of(manifest: &Manifest) -> Self {
+        let [codes, fine] = manifest.derived.map(|entry| entry.is_some());
+        Self { codes, fine }
+    }
+}
+
 /// Takes the bytes of the derived files of a segment as they are computed: in memory those of a segment in
 /// memory, else they go to files as they come.
 ///
@@ -78,6 +95,7 @@ impl Derived {
 pub struct DerivedWriter<'a> {
     codes: Sink<'a>,
     fine: Sink<'a>,
+    before: Option<DerivedNames>,
 }
 
 impl<'a> DerivedWriter<'a> {
@@ -90,16 +108,25 @@ impl<'a> DerivedWriter<'a> {
         Self {
             codes: sink(Kind::Codes, CODES),
             fine: sink(Kind::Fine, FINE),
+            before: None,
         }
     }
 
-    /// For the segment in a directory.
-    pub(crate) fn staged(disk: &'a dyn Disk, segment: &Path) -> Self {
+    /// For the segment in a directory, made of or in place of a database with these derived files.
+    pub(crate) fn staged(disk: &'a dyn Disk, segment: &Path, before: Option<DerivedNames>) -> Self {
         let sink = |kind, name| Sink::new(kind, segment.join(name), Target::File(disk, None));
         Self {
             codes: sink(Kind::Codes, CODES),
             fine: sink(Kind::Fine, FINE),
+            before,
         }
+    }
+
+    /// Which derived files the database has that this one takes the place of or is made of. `None` if there
+    /// is none, or if its MANIFEST does not tell.
+    #[must_use]
+    pub fn before(&self) -> Option<DerivedNames> {
+        self.before
     }
 
     /// Makes room in memory for as many more bytes of either, which spares copies while they grow. Does

@@ -110,7 +110,7 @@ pub use contents::{Access, MappedFile};
 // For the facade, which names numbers of things as this crate does.
 #[doc(hidden)]
 pub use count::counted;
-pub use derived::{Derived, DerivedWriter};
+pub use derived::{Derived, DerivedNames, DerivedWriter};
 pub use error::{Error, Result};
 pub use options::{PayloadType, ReadOptions};
 pub use payload::{PayloadCodec, PayloadStore, PayloadStoreBuilder, Payloads, type_name};
@@ -119,5 +119,5 @@ pub use salvage::{Loss, Salvaged, SalvagedRow, salvage};
 pub use segment::Segment;
 pub use survey::Damage;
 pub use vectors::{RowCheck, Vectors};
-pub use verify::{Report, verify};
+pub use verify::{Report, is_derived_file, verify, verify_with};
 pub use writer::SegmentWriter;

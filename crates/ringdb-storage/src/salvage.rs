@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::contents::open_regular;
-use crate::derived::DerivedWriter;
+use crate::derived::{DerivedNames, DerivedWriter};
 use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::layout::MANIFEST;
@@ -125,7 +125,8 @@ pub struct Salvaged {
 /// database.
 ///
 /// Files that were derived from the old rows are not opened, so neither their damage nor their length matters:
-/// `derive` makes those of the new ones, as for [`SegmentWriter::finish_with`].
+/// `derive` makes those of the new ones, as for [`SegmentWriter::finish_with`], and can ask which there
+/// were ([`DerivedWriter::before`]).
 ///
 /// `each` is told what becomes of every row, in order of the old ids and before the new database comes
 /// into being; an error that it returns ends the salvage. `to` is made and committed as by
@@ -197,7 +198,7 @@ pub fn salvage<E: From<Error>>(
     if ruin.rows > 0 && salvaged.kept == 0 {
         return Err(losses.error(from, ruin.rows).into());
     }
-    writer.finish_with(derive)?;
+    writer.finish_after(ruin.derived, derive)?;
     Ok(salvaged)
 }
 
@@ -248,6 +249,8 @@ fn check_free(disk: &dyn Disk, to: &Path) -> Result<()> {
 struct Ruin {
     segment: SegmentSurvey,
     is_manifest_foreign: bool,
+    /// Which derived files it had, if its MANIFEST tells.
+    derived: Option<DerivedNames>,
     rows: u64,
     dims: usize,
     kind: PayloadKind,
@@ -264,6 +267,7 @@ impl Ruin {
         }
         let survey = Survey::of(disk, dir, None, false)?;
         let is_manifest_foreign = survey.is_manifest_foreign();
+        let derived = survey.manifest().map(DerivedNames::of);
         let mut segments = survey.segments;
         let manifest = dir.join(MANIFEST);
         let unknown = |what| Error::corrupt(&manifest, 0, format!("nothing whole tells {what}"));
@@ -293,6 +297,7 @@ impl Ruin {
         Ok(Self {
             segment,
             is_manifest_foreign,
+            derived,
             rows,
             dims,
             kind,

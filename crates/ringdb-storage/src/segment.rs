@@ -22,6 +22,7 @@ use crate::vectors::Vectors;
 
 /// Rows and their payloads, ready to be read.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Segment<T> {
     /// The rows.
     pub vectors: Vectors,

@@ -123,6 +123,14 @@ impl Staging {
         &self.disk
     }
 
+    /// The manifest of the database that is to be replaced, if it can be read.
+    pub(crate) fn replaced(&self) -> Option<&Manifest> {
+        match &self.previous {
+            Previous::Database(manifest) => Some(manifest),
+            Previous::Nothing | Previous::Unreadable | Previous::RingDb03 => None,
+        }
+    }
+
     /// Where file `name` of the segment is to be written.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.staged_segment().join(name)

@@ -179,6 +179,11 @@ impl Survey {
         of_files + u64::from(self.head.read.is_some())
     }
 
+    /// MANIFEST, if it is whole and that of the files beside it.
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        self.head.manifest.as_ref()
+    }
+
     /// Whether MANIFEST is not that of the files beside it, which were looked at by themselves.
     pub(crate) fn is_manifest_foreign(&self) -> bool {
         self.head.is_foreign

@@ -52,14 +52,16 @@ impl Report {
     /// them can be computed again ([`rederive`](crate::rederive())).
     #[must_use]
     pub fn is_derived_alone(&self) -> bool {
-        let is_derived = |damage: &Damage| {
-            let name = damage.path.file_name();
-            DERIVED_FILES
-                .iter()
-                .any(|(_, derived)| name == Some(OsStr::new(derived)))
-        };
+        let is_derived = |damage: &Damage| is_derived_file(&damage.path);
         !self.is_whole() && self.damage.iter().all(is_derived)
     }
+}
+
+/// Whether `path` has the name of a file that is derived from the rows.
+#[must_use]
+pub fn is_derived_file(path: &Path) -> bool {
+    let mut names = DERIVED_FILES.iter().map(|(_, name)| *name);
+    names.any(|name| path.file_name() == Some(OsStr::new(name)))
 }
 
 /// Reads all of the database in `dir` and names everything that is damaged: MANIFEST, headers, tables,
@@ -84,6 +86,20 @@ impl Report {
 /// [`Error::UnsupportedVersion`](crate::Error::UnsupportedVersion) if a whole MANIFEST is of another
 /// version.
 pub fn verify(dir: &Path, row_check: Option<RowCheck>) -> Result<Report> {
+    verify_with(dir, row_check, |_| Ok(()))
+}
+
+/// As [`verify`], and asks `check` about what this crate does not understand, such as what derived files
+/// mean: it is shown the segment if nothing was found, and the error that it returns is a finding. The segment was
+/// opened under [`Verify::Lazy`].
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_with(
+    dir: &Path,
+    row_check: Option<RowCheck>,
+    check: impl FnOnce(Segment<()>) -> Result<()>,
+) -> Result<Report> {
     let disk = &*disk::real();
     let dir = &std::path::absolute(dir).map_err(crate::Error::io("find", dir))?;
     let mut options = ReadOptions::new().payload_type(PayloadType::Any);
@@ -108,13 +124,18 @@ pub fn verify(dir: &Path, row_check: Option<RowCheck>) -> Result<Report> {
         report.damage.extend(damage);
     }
     report.damage.sort();
-    if report.is_whole() {
-        // What remains is whether files that are whole fit each other.
-        let options = options.verify(Verify::Lazy);
-        let opened = Segment::<()>::open_on(disk, dir, &options);
-        report
-            .damage
-            .extend(opened.err().map(|error| Damage::of(dir, error)));
+    // What remains is whether files that are whole fit each other.
+    let (is_whole, is_derived_alone) = (report.is_whole(), report.is_derived_alone());
+    if is_whole || is_derived_alone {
+        let options = options.verify(Verify::Lazy).skip_derived(is_derived_alone);
+        let opened = Segment::open_on(disk, dir, &options);
+        let checked = opened.and_then(|segment| match is_whole {
+            true => check(segment),
+            false => Ok(()),
+        });
+        let misfit = checked.err().map(|error| Damage::of(dir, error));
+        report.damage.extend(misfit);
+        report.damage.sort();
     }
     Ok(report)
 }

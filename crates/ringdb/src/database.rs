@@ -37,6 +37,7 @@ impl<T> SealedRingDb<T> {
             payloads,
             codes,
             fine,
+            ..
         } = segment;
         Ok(Self {
             rows: CodedVectors::new(vectors, codes, fine)?,
@@ -53,7 +54,9 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// [`DimensionMismatch`](crate::RingDbError::DimensionMismatch),
     /// [`NotFinite`](crate::RingDbError::NotFinite) for a coordinate of the query,
     /// [`InvalidBounds`](crate::RingDbError::InvalidBounds) naming the field;
-    /// [`Corrupt`](crate::RingDbError::Corrupt) for damage that was not looked for at opening.
+    /// [`Corrupt`](crate::RingDbError::Corrupt) for damage that was not looked for at opening;
+    /// [`FloatEnvironment`](crate::RingDbError::FloatEnvironment) for a thread that computes otherwise than
+    /// distances are defined.
     pub fn query(&self, q: &RingQuery<'_>) -> Result<QueryResult> {
         self.ids(q.query, q.ring()?)
     }
@@ -141,7 +144,8 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     ///
     /// # Errors
     /// Of the pairs: [`Corrupt`](crate::RingDbError::Corrupt) for damage that was not looked for at
-    /// opening.
+    /// opening, [`FloatEnvironment`](crate::RingDbError::FloatEnvironment) for a thread that computes
+    /// otherwise than distances are defined.
     pub fn join<'a>(&'a self, ring: &Ring) -> Result<Join<'a>> {
         Join::with_itself(&self.rows, ring, self.kernel)
     }

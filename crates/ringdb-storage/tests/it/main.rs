@@ -6,6 +6,7 @@ mod foreign_manifest;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod leftovers;
+mod misfits;
 mod nothing_salvaged;
 mod payloads;
 mod readers;
