@@ -37,10 +37,7 @@ pub(crate) enum Command {
     Query(Box<Query>),
     /// Shows what a database holds, after checking all of it
     #[command(after_help = EXIT_CODES)]
-    Info {
-        /// The directory of the database
-        db: PathBuf,
-    },
+    Info(Opened),
     /// Reads all of a database and names everything that is damaged
     #[command(after_help = VERIFY_EXIT_CODES)]
     Verify {
@@ -55,6 +52,16 @@ pub(crate) enum Command {
     RebuildCodes(RebuildCodes),
 }
 
+/// A database that is opened and stays as it is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Opened {
+    /// The directory of the database
+    pub(crate) db: PathBuf,
+    /// Does not open the codes, which may be damaged or missing; what is found is the same
+    #[arg(long)]
+    pub(crate) no_codes: bool,
+}
+
 const VERIFY_EXIT_CODES: &str = "\
 Exit codes:
   0  the database is whole
@@ -65,7 +72,8 @@ const SALVAGE_HELP: &str = "\
 The file salvaged.csv in OUT tells of each vector of the old database, in order:
   old id,new id,reason
 Without a new id it was left out for this reason; with both, it was kept without its payload.
-If not one vector can be kept, nothing is made and the message says why.
+If not one vector can be kept, nothing is made and the message says why. The new database has codes if the old
+one had some, damaged or not; if its MANIFEST is lost, as a new one of its size.
 
 Exit codes:
   0  done, unless all was lost, and when the reader of the output went away
@@ -98,7 +106,7 @@ pub(crate) struct RebuildCodes {
     /// The directory of the database
     pub(crate) db: PathBuf,
     /// Whether the database has codes from now on
-    #[arg(long, value_enum, default_value_t = Rule::Auto)]
+    #[arg(long, value_enum, default_value_t = Rule::Keep)]
     pub(crate) codes: Rule,
 }
 
@@ -110,6 +118,8 @@ pub(crate) enum Rule {
     On,
     /// In no case
     Off,
+    /// If the database had codes before, damaged or not; auto if nothing tells
+    Keep,
 }
 
 impl Rule {
@@ -119,6 +129,7 @@ impl Rule {
             Self::Auto => Codes::Auto,
             Self::On => Codes::On,
             Self::Off => Codes::Off,
+            Self::Keep => Codes::Keep,
         }
     }
 }
@@ -172,8 +183,8 @@ Exit codes:
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Query {
-    /// The directory of the database
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) opened: Opened,
     #[command(flatten)]
     pub(crate) from: From,
     /// Leaves out the vector of --id itself, but not others at distance 0

@@ -84,6 +84,10 @@ pub(crate) enum Error {
     #[error("cannot open {}", path.display())]
     Open { path: PathBuf, source: RingDbError },
 
+    /// Of a database that can do without what is wrong with it.
+    #[error("cannot open {0}: {error}; `ringdb rebuild-codes {0}` makes the codes anew, --no-codes passes over them", path.display())]
+    OpenCodes { path: PathBuf, error: RingDbError },
+
     #[error("cannot query {}", path.display())]
     Query { path: PathBuf, source: RingDbError },
 
@@ -92,7 +96,7 @@ pub(crate) enum Error {
         path: PathBuf,
         findings: String,
         /// How to mend it, if there is a way that loses nothing.
-        hint: &'static str,
+        hint: String,
     },
 
     #[error("cannot verify {}", path.display())]

@@ -8,18 +8,20 @@ use std::path::{Path, PathBuf};
 
 use ringdb::{PayloadCodec, SealedRingDb};
 
+use crate::args;
 use crate::error::Error;
 use crate::query::open;
 use crate::text::{grouped, one_line};
 
-pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
-    let db = open(dir)?;
+pub(crate) fn run(args: &args::Opened, out: &mut impl Write) -> Result<(), Error> {
+    let (dir, db) = (&args.db, open(args)?);
     writeln!(out, "vectors   {}", grouped(db.len() as u64))?;
     writeln!(out, "dims      {}", db.dims())?;
     writeln!(out, "metric    euclidean")?;
     writeln!(out, "payloads  {}", payloads(dir, &db)?)?;
     // Their sizes are among those of the files.
     let codes = match db.has_codes() {
+        _ if args.no_codes => "not looked at",
         true => "codes.bin, fine.bin",
         false => "none",
     };

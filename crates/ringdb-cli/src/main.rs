@@ -50,7 +50,7 @@ fn run(command: &Command, out: &mut impl Write) -> Result<(), Error> {
         Command::Demo => demo::run(out),
         Command::Build(args) => build::run(args, out),
         Command::Query(args) => query::run(args, out),
-        Command::Info { db } => info::run(db, out),
+        Command::Info(args) => info::run(args, out),
         Command::Verify { db } => verify::run(db, out),
         Command::Salvage(args) => salvage::run(args, out),
         Command::RebuildCodes(args) => rebuild::run(args, out),

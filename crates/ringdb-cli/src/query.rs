@@ -4,7 +4,6 @@
 //! and `--count` shows nothing but the number.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
 
 use indicatif::ProgressBar;
 use ringdb::{
@@ -20,9 +19,10 @@ use crate::text::{self, counted, grouped, one_line};
 
 pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error> {
     let ring = args.ring();
-    let db = open(&args.db)?;
+    let dir = &args.opened.db;
+    let db = open(&args.opened)?;
     let failed = |source| Error::Query {
-        path: args.db.clone(),
+        path: dir.clone(),
         source,
     };
     let failed = |error| Error::library(error, failed);
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
             return Err(Error::Dims {
                 vectors: path.clone(),
                 found: vectors.dims(),
-                db: args.db.clone(),
+                db: dir.clone(),
                 dims: db.dims(),
             });
         }
@@ -71,16 +71,15 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
 }
 
 /// Opens and checks a database. Payloads are read as bytes, so their type does not matter.
-pub(crate) fn open(dir: &Path) -> Result<SealedRingDb, Error> {
-    OpenOptions::new()
-        .any_type(true)
-        .open(dir)
-        .map_err(|error| {
-            Error::library(error, |source| Error::Open {
-                path: dir.into(),
-                source,
-            })
-        })
+pub(crate) fn open(args: &args::Opened) -> Result<SealedRingDb, Error> {
+    let options = OpenOptions::new().any_type(true).codes(!args.no_codes);
+    options.open(&args.db).map_err(|error| {
+        let path = args.db.clone();
+        match error.is_of_codes() {
+            true => Error::OpenCodes { path, error },
+            false => Error::library(error, |source| Error::Open { path, source }),
+        }
+    })
 }
 
 /// A bar on the terminal that also shows the hits, or the explanations, would be in their way.
@@ -155,32 +154,33 @@ impl<'a, W: Write> Report<'a, W> {
     ) -> Result<(), Error> {
         let is_shown = |id: u32| Some(id) != left_out;
         let search = self.db.search(vector).in_ring(self.ring);
-        let is_counted = self.args.count;
-        if is_counted && !self.args.explain && left_out.is_none() {
-            let count = search.count().map_err(failed)?;
+        if self.args.count {
+            let explain = search.explain().map_err(failed)?;
+            self.tell(query, &explain);
+            // It is at distance 0 from itself.
+            let left_out = left_out.is_some() && self.ring.contains(0.0);
+            let count = explain.hits().saturating_sub(u64::from(left_out));
             writeln!(self.out, "{count}")?;
             return Ok(());
         }
-        let search = match is_counted {
-            true => search,
-            false => search.distances(),
-        };
-        let found = search.run().map_err(failed)?;
+        let found = search.distances().run().map_err(failed)?;
         let explain = found.explain;
-        if self.args.explain && !self.args.json {
+        if !self.args.json {
+            self.tell(query, &explain);
+        }
+        let mut hits = hits(found);
+        hits.retain(|hit| is_shown(hit.id));
+        self.show(query, hits, &explain)
+    }
+
+    /// Tells what a search did, if that is wanted.
+    fn tell(&self, query: Option<usize>, explain: &Explain) {
+        if self.args.explain {
             let query = query.map(|query| format!("query {query}\n"));
             let text = format!("{}{explain}\n", query.unwrap_or_default());
             // Nobody is left to hear that standard error cannot be written.
             let _ = io::stderr().write_all(text.as_bytes());
         }
-        if is_counted {
-            let count = found.ids.into_iter().filter(|id| is_shown(*id)).count();
-            writeln!(self.out, "{count}")?;
-            return Ok(());
-        }
-        let mut hits = hits(found);
-        hits.retain(|hit| is_shown(hit.id));
-        self.show(query, hits, &explain)
     }
 
     fn show(
@@ -270,7 +270,7 @@ impl<'a, W: Write> Report<'a, W> {
     /// The bytes of a payload that can be shown; the first one that cannot is a reason to say so.
     fn payload(&mut self, id: u32) -> Result<Option<&'a [u8]>, Error> {
         let bytes = self.db.payload_bytes(id).map_err(|source| Error::Query {
-            path: self.args.db.clone(),
+            path: self.args.opened.db.clone(),
             source,
         })?;
         match self.db.payload_codec() {
@@ -280,7 +280,7 @@ impl<'a, W: Write> Report<'a, W> {
                 if !bytes.is_empty() && !self.told_codec {
                     self.told_codec = true;
                     let name = codec.name();
-                    let db = self.args.db.display();
+                    let db = self.args.opened.db.display();
                     let _ = writeln!(
                         io::stderr(),
                         "ringdb: the payloads of {db} are stored as {name}, not as JSON, and are not shown"
@@ -295,7 +295,7 @@ impl<'a, W: Write> Report<'a, W> {
     /// a blank means the same.
     fn stored_json(&self, id: u32, bytes: &[u8]) -> Result<String, Error> {
         let wrong = |what| Error::StoredPayload {
-            path: self.args.db.clone(),
+            path: self.args.opened.db.clone(),
             id,
             what,
         };

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::text::{counted, one_line};
 
 pub(crate) fn run(args: &args::RebuildCodes, out: &mut impl Write) -> Result<(), Error> {
-    let db = ringdb::rebuild_codes(&args.db, args.codes.codes()).map_err(|error| {
+    let rebuilt = ringdb::rebuild_codes(&args.db, args.codes.codes()).map_err(|error| {
         Error::library(error, |source| Error::Rebuild {
             path: args.db.clone(),
             source,
@@ -16,9 +16,9 @@ pub(crate) fn run(args: &args::RebuildCodes, out: &mut impl Write) -> Result<(),
     let text = format!(
         "{}: {} of {}, {} codes",
         args.db.display(),
-        counted(db.len() as u64, "vector"),
-        counted(db.dims() as u64, "dim"),
-        match db.has_codes() {
+        counted(rebuilt.vectors as u64, "vector"),
+        counted(rebuilt.dims as u64, "dim"),
+        match rebuilt.has_codes {
             true => "with",
             false => "without",
         }

@@ -35,8 +35,11 @@ pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
         path: dir.into(),
         findings: counted(report.damage.len() as u64, "finding"),
         hint: match report.is_derived_alone() {
-            true => ", of codes alone; rebuild-codes makes them anew",
-            false => "",
+            true => format!(
+                ", of codes alone; `ringdb rebuild-codes {}` makes them anew",
+                dir.display()
+            ),
+            false => String::new(),
         },
     })
 }

@@ -35,6 +35,9 @@ pub enum Codes {
     On,
     /// In no case.
     Off,
+    /// If the database has them that this one replaces or is made of, or had them before they were damaged.
+    /// As [`Codes::Auto`] if there is none, or if its MANIFEST does not tell.
+    Keep,
 }
 
 /// Writes the codes of all vectors, if they are to have any.
@@ -43,8 +46,13 @@ pub(crate) fn derive(
     vectors: &Vectors,
     writer: &mut DerivedWriter<'_>,
 ) -> Result<()> {
+    let codes = match (codes, writer.before()) {
+        (Codes::Keep, Some(before)) if before.codes && before.fine => Codes::On,
+        (Codes::Keep, Some(_)) => Codes::Off,
+        (codes, _) => codes,
+    };
     let wanted = match codes {
-        Codes::Auto => vectors.len() >= AUTO_ROWS && vectors.dims() >= AUTO_DIMS,
+        Codes::Auto | Codes::Keep => vectors.len() >= AUTO_ROWS && vectors.dims() >= AUTO_DIMS,
         Codes::On => !vectors.is_empty(),
         Codes::Off => false,
     };
@@ -81,7 +89,7 @@ impl CodedVectors {
         vectors: Vectors,
         codes: Option<Derived>,
         fine: Option<Derived>,
-    ) -> Result<Self> {
+    ) -> ringdb_storage::Result<Self> {
         let codes = match codes.zip(fine) {
             Some((codes, fine)) => FittingCodes::new(&vectors, codes, fine)?,
             None => None,
@@ -103,10 +111,10 @@ impl CodedVectors {
         search(self.segment()?, query, ring, kernel, self)
     }
 
-    /// How many vectors are in the ring.
-    pub(crate) fn count(&self, query: &[f32], ring: &Ring, kernel: Kernel) -> Result<u64> {
-        let (hits, _) = count(self.segment()?, query, ring, kernel, self)?;
-        Ok(hits)
+    /// How it was found how many vectors are in the ring, and how many they are.
+    pub(crate) fn explain(&self, query: &[f32], ring: &Ring, kernel: Kernel) -> Result<Explain> {
+        let (_, explain) = count(self.segment()?, query, ring, kernel, self)?;
+        Ok(explain)
     }
 
     /// The distances of vectors, in the order of `ids`.
@@ -131,7 +139,11 @@ impl CodedVectors {
 }
 
 impl FittingCodes {
-    fn new(vectors: &Vectors, codes: Derived, fine: Derived) -> Result<Option<Self>> {
+    fn new(
+        vectors: &Vectors,
+        codes: Derived,
+        fine: Derived,
+    ) -> ringdb_storage::Result<Option<Self>> {
         let (len, dims) = (vectors.len(), vectors.dims());
         codes.verify(0..CodeFrame::head_bytes(dims))?;
         let frame = CodeFrame::read(codes.bytes(), len, dims)
@@ -147,7 +159,7 @@ impl FittingCodes {
             let found = derived.bytes().len();
             if found != expected {
                 let what = format!("{found} bytes of {what}, expected {expected}");
-                return Err(derived.corrupt(what).into());
+                return Err(derived.corrupt(what));
             }
         }
         Ok(Some(Self { frame, codes, fine }))

@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use ringdb_storage::counted;
+use ringdb_storage::{counted, is_derived_file};
 
 /// The result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, RingDbError>;
@@ -176,6 +176,20 @@ pub enum RingDbError {
         "the floating-point environment does not round to nearest, or flushes subnormal numbers to zero"
     )]
     FloatEnvironment,
+}
+
+impl RingDbError {
+    /// Whether something is wrong with the codes of a database and nothing else was found:
+    /// [`rebuild_codes`](crate::rebuild_codes) makes them anew from the vectors, and
+    /// [`OpenOptions::codes`](crate::OpenOptions::codes) passes over them.
+    #[must_use]
+    pub fn is_of_codes(&self) -> bool {
+        match self {
+            Self::Corrupt(corruption) => is_derived_file(corruption.path()),
+            Self::UnsupportedVersion { path, .. } => is_derived_file(path),
+            _ => false,
+        }
+    }
 }
 
 /// Where a database is damaged. Displays as one sentence and dereferences to its text.

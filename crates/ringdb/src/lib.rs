@@ -82,7 +82,7 @@ pub use query::{DiskQuery, QueryResult, RangeQuery, RingQuery};
 pub use ringdb_index::{Error as RingError, Explain, Ring, Tier, TierReport};
 pub use ringdb_storage::{Access, Error as StorageError, MappedFile, PayloadCodec, Pod, Verify};
 pub use ringdb_storage::{Damage, Loss, Report, Salvaged, SalvagedRow};
-pub use salvage::{rebuild_codes, salvage, verify};
+pub use salvage::{Rebuilt, rebuild_codes, salvage, verify};
 pub use search::{Search, SearchResult};
 
 // The two layers do not know each other and must agree.

@@ -8,14 +8,13 @@ use std::path::Path;
 use ringdb_index::check_environment;
 use ringdb_storage::{DerivedWriter, Report, Salvaged, SalvagedRow, Vectors};
 
-use crate::codes::{self, Codes};
-use crate::database::SealedRingDb;
+use crate::codes::{self, CodedVectors, Codes};
 use crate::error::Result;
 use crate::open::not_finite;
 
 /// Reads all of the database in `dir` and names everything that is damaged, by file and byte: MANIFEST,
-/// headers, tables, blocks, payloads, and coordinates that are not finite. It goes on after damage. Takes
-/// no lock, writes nothing, and needs no type of payloads.
+/// headers, tables, blocks, payloads, coordinates that are not finite, and codes that are none of these
+/// vectors. It goes on after damage. Takes no lock, writes nothing, and needs no type of payloads.
 ///
 /// Mapped files must not be modified meanwhile. Directories of ring-db have no checksums; of them it says
 /// what [`RingDb::load`](crate::RingDb::load) finds.
@@ -48,7 +47,10 @@ use crate::open::not_finite;
 /// directory, [`NotADatabase`](crate::RingDbError::NotADatabase),
 /// [`UnsupportedVersion`](crate::RingDbError::UnsupportedVersion).
 pub fn verify(dir: &Path) -> Result<Report> {
-    Ok(ringdb_storage::verify(dir, Some(not_finite))?)
+    let report = ringdb_storage::verify_with(dir, Some(not_finite), |segment| {
+        CodedVectors::new(segment.vectors, segment.codes, segment.fine).map(drop)
+    });
+    Ok(report?)
 }
 
 /// Makes a new database in `to` of what is whole in `from`, which is not changed. The vectors keep their
@@ -60,7 +62,8 @@ pub fn verify(dir: &Path) -> Result<Report> {
 /// [`PayloadCodec::Pod`](crate::PayloadCodec::Pod), and of `null` with
 /// [`PayloadCodec::JsonText`](crate::PayloadCodec::JsonText).
 ///
-/// Codes are not used: the new database gets codes as any other does ([`Codes::Auto`]).
+/// Codes are not opened: the new database gets its own if the old one had some by its MANIFEST, damaged or
+/// not ([`Codes::Keep`]).
 ///
 /// `each` is told what becomes of every vector, in order of the old ids and before the new database comes
 /// into being; an error that it returns ends the salvage. After any error there is no new database, but
@@ -102,13 +105,26 @@ pub fn salvage(
     each: impl FnMut(SalvagedRow) -> Result<()>,
 ) -> Result<Salvaged> {
     check_environment()?;
-    let derive = deriving(Codes::Auto);
+    let derive = deriving(Codes::Keep);
     ringdb_storage::salvage(from, to, keep_vectors, Some(not_finite), derive, each)
 }
 
-/// Makes the codes of the database in `dir` anew, or takes them away, as `codes` says. Vectors, ids and
-/// payloads stay the same, whatever the type of the payloads is, and so do their codec and the name of
-/// their type. Returns the database as it is now, with payloads of any type.
+/// What [`rebuild_codes`] left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rebuilt {
+    /// Number of vectors.
+    pub vectors: usize,
+    /// Coordinates per vector.
+    pub dims: usize,
+    /// Whether the database has codes now.
+    pub has_codes: bool,
+}
+
+/// Makes the codes of the database in `dir` anew, or takes them away, as `codes` says: with [`Codes::Keep`]
+/// it has codes afterwards if its MANIFEST names some, so that damaged ones are mended and none are added.
+/// Vectors, ids and payloads stay the same, whatever the type of the payloads is, and so do their codec and
+/// the name of their type.
 ///
 /// The codes that it has are not read and may be damaged or missing. All else is checked, as by
 /// [`verify`]. The database with the new codes is written beside the old one, which takes as much disk
@@ -123,8 +139,8 @@ pub fn salvage(
 /// db.add_vector(&[1.0], "monday".to_string())?;
 /// assert!(!db.build()?.has_codes());
 ///
-/// let db = ringdb::rebuild_codes(dir.path(), Codes::On)?;
-/// assert!(db.has_codes());
+/// assert!(ringdb::rebuild_codes(dir.path(), Codes::On)?.has_codes);
+/// assert!(ringdb::rebuild_codes(dir.path(), Codes::Keep)?.has_codes);
 /// # Ok(())
 /// # }
 /// ```
@@ -135,13 +151,16 @@ pub fn salvage(
 /// of ring-db, which can have no codes; [`Locked`](crate::RingDbError::Locked) if a builder is at work in
 /// it. The database stays what it was after all of them but
 /// [`DurabilityUnknown`](crate::RingDbError::DurabilityUnknown).
-pub fn rebuild_codes(dir: &Path, codes: Codes) -> Result<SealedRingDb> {
+pub fn rebuild_codes(dir: &Path, codes: Codes) -> Result<Rebuilt> {
     check_environment()?;
-    SealedRingDb::new(ringdb_storage::rederive(
-        dir,
-        Some(not_finite),
-        deriving(codes),
-    )?)
+    let segment = ringdb_storage::rederive(dir, Some(not_finite), deriving(codes))?;
+    let (vectors, dims) = (segment.vectors.len(), segment.vectors.dims());
+    let rows = CodedVectors::new(segment.vectors, segment.codes, segment.fine)?;
+    Ok(Rebuilt {
+        vectors,
+        dims,
+        has_codes: rows.has_codes(),
+    })
 }
 
 /// Writes the codes of all vectors by this rule.

@@ -103,7 +103,9 @@ impl<'a> Search<'a> {
     /// [`InvalidBounds`](crate::RingDbError::InvalidBounds),
     /// [`DimensionMismatch`](crate::RingDbError::DimensionMismatch),
     /// [`NotFinite`](crate::RingDbError::NotFinite) for a coordinate of the query;
-    /// [`Corrupt`](crate::RingDbError::Corrupt) for damage that was not looked for at opening.
+    /// [`Corrupt`](crate::RingDbError::Corrupt) for damage that was not looked for at opening;
+    /// [`FloatEnvironment`](crate::RingDbError::FloatEnvironment) for a thread that computes otherwise than
+    /// distances are defined.
     pub fn run(self) -> Result<SearchResult> {
         let (vectors, kernel) = (self.vectors, self.kernel);
         let (ids, explain) = vectors.ids(self.query, &self.ring?, kernel)?;
@@ -136,6 +138,14 @@ impl<'a> Search<'a> {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn count(self) -> Result<u64> {
-        self.vectors.count(self.query, &self.ring?, self.kernel)
+        Ok(self.explain()?.hits())
+    }
+
+    /// As [`count`](Self::count), and how the search went: [`Explain::hits`] is the count.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn explain(self) -> Result<Explain> {
+        self.vectors.explain(self.query, &self.ring?, self.kernel)
     }
 }

@@ -153,6 +153,49 @@ fn an_explanation_in_json_ends_each_query() {
     assert!(!plain.contains("explain"), "{plain}");
 }
 
+/// A database that does not open for its codes says which file and what helps, and opens without them.
+#[track_caller]
+fn check_passed_over(place: &Place, name: &str, line: &str, hits: &str) {
+    let db = place.shown("db");
+    let start = format!("cannot open {db}: corrupt database: {db}/segment-000001/{name} at byte ");
+    let end =
+        format!("; `ringdb rebuild-codes {db}` makes the codes anew, --no-codes passes over them");
+    for line in [line, "info @db"] {
+        let text = place.run(line).failed();
+        assert!(text.starts_with(&start) && text.ends_with(&end), "{text}");
+    }
+    assert_eq!(place.run(&format!("{line} --no-codes")).done(), hits);
+    let info = place.run("info @db --no-codes").done();
+    assert!(info.contains("codes     not looked at\n"), "{info}");
+}
+
+#[test]
+fn missing_codes_are_named_and_passed_over() {
+    let place = with_codes("--codes on");
+    let line = "query @db --vectors @q.npy --range 3..20 --json";
+    let hits = place.run(line).done();
+    for name in ["fine.bin", "codes.bin"] {
+        fs::remove_file(place.path("db/segment-000001").join(name)).expect("it is there");
+        check_passed_over(&place, name, line, &hits);
+    }
+    // Of vectors nothing of this is said: nothing makes them anew.
+    flip(&place, "vectors.bin");
+    let text = place.run("info @db --no-codes").failed();
+    assert!(text.contains("vectors.bin at byte 64: checksum ") && !text.contains("ringdb rebuild"));
+}
+
+#[test]
+fn a_salvaged_database_has_codes_if_the_old_one_had() {
+    for (codes, expected) in [("--codes on", true), ("--codes off", false)] {
+        let place = with_codes(codes);
+        if expected {
+            flip(&place, "codes.bin");
+        }
+        place.run("salvage @db @new").done();
+        check_codes(&place, "new", expected);
+    }
+}
+
 #[test]
 fn damaged_codes_are_named_and_made_anew() {
     let place = with_codes("--codes on");
@@ -166,12 +209,14 @@ fn damaged_codes_are_named_and_made_anew() {
         let start = format!("{db}/segment-000001/{name} at byte 64: checksum ");
         assert!(out.starts_with(&start), "{out}");
         let expected = format!(
-            "ringdb: {db} is damaged: 1 finding, of codes alone; rebuild-codes makes them anew\n"
+            "ringdb: {db} is damaged: 1 finding, of codes alone; \
+             `ringdb rebuild-codes {db}` makes them anew\n"
         );
         assert_eq!(err, expected);
-        assert!(place.run(line).failed().contains(name));
+        check_passed_over(&place, name, line, &hits);
 
-        let out = place.run("rebuild-codes @db --codes on").done();
+        // The command of the hint, as it stands there.
+        let out = place.run("rebuild-codes @db").done();
         assert_eq!(out, format!("{db}: 600 vectors of 4 dims, with codes\n"));
         place.run("verify @db").done();
         assert_eq!(place.run(line).done(), hits);
@@ -192,10 +237,11 @@ fn the_rule_says_whether_a_database_has_codes_from_now_on() {
     let place = with_codes("--codes on");
     let db = place.shown("db");
     for (rule, has_codes) in [
+        ("", true),
+        ("--codes auto", false),
         ("", false),
         ("--codes on", true),
-        ("--codes auto", false),
-        ("--codes on", true),
+        ("--codes keep", true),
         ("--codes off", false),
     ] {
         let word = if has_codes { "with" } else { "without" };
@@ -206,7 +252,7 @@ fn the_rule_says_whether_a_database_has_codes_from_now_on() {
     }
     assert_eq!(
         names(&place.path("db")),
-        ["LOCK", "MANIFEST", "segment-000006"]
+        ["LOCK", "MANIFEST", "segment-000007"]
     );
     let hits = place.run("query @db --id 7 --within 0 --json").done();
     assert!(hits.contains("\"payload\":{\"n\": 7}}"), "{hits}");

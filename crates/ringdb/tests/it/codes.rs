@@ -58,10 +58,10 @@ fn check(db: &SealedRingDb, vectors: &[f32], dims: usize) {
             let is_used = found.explain.tier(Tier::Codes).bytes > 0;
             assert_eq!(is_used, db.has_codes() && dims > 2);
             let ring = Ring::between(d_min, d_max).unwrap();
-            assert_eq!(
-                db.search(query).in_ring(ring).count().unwrap(),
-                expected.len() as u64
-            );
+            let counted = db.search(query).in_ring(ring).count().unwrap();
+            assert_eq!(counted, expected.len() as u64);
+            let explain = db.search(query).in_ring(ring).explain().unwrap();
+            assert_eq!(explain, found.explain);
         }
     }
 }

@@ -9,6 +9,7 @@ mod face;
 mod fixtures;
 mod many;
 mod memory;
+mod mended;
 mod options;
 mod python;
 mod queries;
