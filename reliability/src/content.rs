@@ -12,7 +12,7 @@ use rand::rngs::SmallRng;
 use ringdb::{BuildOptions, Codes, PayloadCodec, RingDb, SealedRingDb};
 use ringdb_index::{CodeFrame, Rows, distance, encode};
 use ringdb_storage::disk::Disk;
-use ringdb_storage::{Derived, Segment, SegmentWriter};
+use ringdb_storage::{Derived, DerivedWriter, Segment, SegmentWriter, rederive_on};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -242,13 +242,30 @@ impl<V: Value> Content<V> {
 
     /// Completes what a writer was given, with what is derived from it.
     pub(crate) fn finish(&self, writer: SegmentWriter<V>) -> ringdb_storage::Result<Segment<V>> {
-        writer.finish_with(|_, writer| match &self.codes {
+        writer.finish_with(|_, writer| self.derive(writer))
+    }
+
+    fn derive(&self, writer: &mut DerivedWriter<'_>) -> ringdb_storage::Result<()> {
+        match &self.codes {
             Some(Coded { codes, fine }) => {
                 writer.codes(codes)?;
                 writer.fine(fine)
             }
             None => Ok(()),
-        })
+        }
+    }
+
+    /// Gives the database in `dir`, which holds the same rows and payloads, the codes of this one, or none.
+    pub(crate) fn rederive(&self, disk: &Arc<dyn Disk>, dir: &Path) -> ringdb_storage::Result<()> {
+        rederive_on(disk, dir, None, |_, writer| self.derive(writer)).map(drop)
+    }
+
+    /// The same rows and payloads without codes.
+    pub(crate) fn without_codes(&self) -> Self {
+        Self {
+            codes: None,
+            ..self.clone()
+        }
     }
 
     /// A writer to which all of it was given.

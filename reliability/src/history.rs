@@ -28,6 +28,8 @@ pub(crate) type State = Option<usize>;
 enum Step {
     /// A writer makes it hold this content.
     Write(usize),
+    /// Codes are made anew or taken away, so that it holds this content: that which it holds, but for codes.
+    Rederive(usize),
     /// A writer takes the content and is dropped before its commit.
     Abandon(usize),
     /// The sync of a file fails under a writer: the first, or a later one.
@@ -105,7 +107,7 @@ pub(crate) fn histories(seed: u64) -> Result<Vec<History>> {
 
 /// With codes there are more files, and more syncs, before a commit, and more to be collected.
 fn coded_histories(rng: &mut SmallRng) -> Result<Vec<History>> {
-    use Step::{Abandon, FailSync, Write};
+    use Step::{Abandon, FailSync, Rederive, Write};
     let sizes = [(20, 3, true), (9, 5, false), (33, 2, true)];
     let steps = [Write(0), Write(1), Write(2), Abandon(0), Write(0)];
     let mut histories = vec![History::of_sizes(
@@ -128,6 +130,12 @@ fn coded_histories(rng: &mut SmallRng) -> Result<Vec<History>> {
     let name = "a large one with codes";
     let large = History::of_sizes(rng, name, Start::Nothing, &steps, &sizes)?;
     histories.push(large);
+    let coded = Content::coded(rng, 23, 5)?;
+    let contents = vec![coded.without_codes(), coded, Content::coded(rng, 4, 2)?];
+    let steps = [Write(0), Rederive(1), Rederive(1), Rederive(0), Write(2)];
+    let name = "codes made anew and taken away";
+    let rederived = History::of_contents(name, Start::Foreign, &steps, contents)?;
+    histories.push(rederived);
     Ok(histories)
 }
 
@@ -148,9 +156,18 @@ impl History {
         let contents = sizes
             .iter()
             .map(|&(n_rows, dims, has_codes)| Content::drawn(rng, n_rows, dims, has_codes));
+        Self::of_contents(name, start, steps, contents.collect::<Result<_>>()?)
+    }
+
+    fn of_contents(
+        name: &str,
+        start: Start,
+        steps: &[Step],
+        contents: Vec<Content<String>>,
+    ) -> Result<Self> {
         let mut history = Self {
             name: name.to_owned(),
-            contents: contents.collect::<Result<_>>()?,
+            contents,
             has_foreign: start == Start::Foreign,
             has_legacy: start == Start::Legacy,
             moments: Vec::new(),
@@ -197,6 +214,11 @@ impl History {
         let (content, acknowledged) = match step {
             Step::Write(content) => {
                 self.content(content)?.write(&shared, dir)?;
+                possible.push(Some(content));
+                (content, true)
+            }
+            Step::Rederive(content) => {
+                self.content(content)?.rederive(&shared, dir)?;
                 possible.push(Some(content));
                 (content, true)
             }

@@ -135,9 +135,9 @@ so that a wrong code would be a wrong answer.
   files of other generations and databases, in every mixture. Each is opened in four ways (`Verify::Open`
   and `Verify::Lazy`, `Access::Map` and `Access::Read`) and asked everything. An error, or the same
   answers. One mutant in 16 is given to a writer as well, and so is every damaged LOCK.
-- **crash**: the power is cut on a simulated disk after any operation of a writer; all that was not durable
-  is lost, or none of it, or random parts down to sectors. The old database or the new, whole, and the new
-  one from the moment it is durable; the next writer goes on and clears up.
+- **crash**: the power is cut on a simulated disk after any operation of a writer, or while codes are made
+  anew; all that was not durable is lost, or none of it, or random parts down to sectors. The old database or
+  the new, whole, and the new one from the moment it is durable; the next writer goes on and clears up.
 - **recovery**: and cut again during that next writer.
 - **power-cut**: ext4, shut down at random moments under a writer.
 - **kill**: a writing process, killed at random moments.

@@ -115,6 +115,8 @@ pub use error::{Error, Result};
 pub use options::{PayloadType, ReadOptions};
 pub use payload::{PayloadCodec, PayloadStore, PayloadStoreBuilder, Payloads, type_name};
 pub use rederive::rederive;
+#[doc(hidden)]
+pub use rederive::rederive_on;
 pub use salvage::{Loss, Salvaged, SalvagedRow, salvage};
 pub use segment::Segment;
 pub use survey::Damage;

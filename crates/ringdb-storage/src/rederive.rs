@@ -39,7 +39,21 @@ pub fn rederive<E: From<Error>>(
     row_check: Option<RowCheck>,
     derive: impl FnOnce(&Vectors, &mut DerivedWriter<'_>) -> std::result::Result<(), E>,
 ) -> std::result::Result<Segment<()>, E> {
-    let writer = copied(&disk::real(), dir, row_check)?;
+    rederive_on(&disk::real(), dir, row_check, derive)
+}
+
+/// As [`rederive`], on a disk of the caller's.
+///
+/// # Errors
+/// As [`rederive`].
+#[doc(hidden)]
+pub fn rederive_on<E: From<Error>>(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    row_check: Option<RowCheck>,
+    derive: impl FnOnce(&Vectors, &mut DerivedWriter<'_>) -> std::result::Result<(), E>,
+) -> std::result::Result<Segment<()>, E> {
+    let writer = copied(disk, dir, row_check)?;
     writer.finish_with(derive)
 }
 
@@ -116,9 +130,8 @@ mod tests {
     }
 
     fn run(disk: Arc<dyn Disk>) -> Result<()> {
-        let writer = copied(&disk, Path::new(DIR), None)?;
-        let made = writer.finish_with(|_, writer| writer.codes(b"new"));
-        made.map(drop)
+        let derive = |_: &Vectors, writer: &mut DerivedWriter<'_>| writer.codes(b"new");
+        rederive_on(&disk, Path::new(DIR), None, derive).map(drop)
     }
 
     #[test]

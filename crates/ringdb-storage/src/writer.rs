@@ -324,7 +324,8 @@ impl<T> SegmentWriter<T> {
 
     /// As [`Self::finish`], with files that `derive` computes from the rows: it is shown all of them and
     /// told where to put what it makes of them. In a directory it is called when the rows have been written
-    /// and read back, and before anything is committed; what it writes is committed with them.
+    /// and read back, and before anything is committed; what it writes is committed with them, if the rows
+    /// are still whole when it has seen them.
     ///
     /// # Errors
     /// As [`Self::finish`]; what `derive` returns, and then nothing is committed. [`Error::Io`] also if
