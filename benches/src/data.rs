@@ -5,7 +5,7 @@ use std::path::Path;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
-use ringdb_index::{CodeFrame, Codes, Rows, Segment, encode};
+use ringdb_index::{CodeFrame, Codes, Encoded, Rows, Segment, encode};
 use ringdb_npy::{Npy, NpyError};
 use ringdb_storage::{
     Derived, DerivedWriter, PayloadCodec, Segment as Kept, SegmentWriter, Vectors,
@@ -160,9 +160,9 @@ fn derive(vectors: &Vectors, writer: &mut DerivedWriter<'_>) -> Result<()> {
     let rows = Rows::new(vectors.as_slice(), vectors.dims())?;
     let frame = CodeFrame::of(rows);
     writer.reserve(frame.codes_bytes(), frame.fine_bytes())?;
-    encode(rows, &frame, |codes, fine| {
-        writer.codes(codes)?;
-        Ok(writer.fine(fine)?)
+    encode(rows, &frame, None, |part: Encoded<'_>| {
+        writer.codes(part.codes)?;
+        Ok(writer.fine(part.fine)?)
     })
 }
 

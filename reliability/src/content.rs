@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rand::Rng;
 use rand::rngs::SmallRng;
 use ringdb::{BuildOptions, Codes, PayloadCodec, RingDb, SealedRingDb};
-use ringdb_index::{CodeFrame, Rows, distance, encode};
+use ringdb_index::{CodeFrame, Encoded, Rows, distance, encode};
 use ringdb_storage::disk::Disk;
 use ringdb_storage::{Derived, DerivedWriter, Segment, SegmentWriter, rederive_on};
 use serde::de::DeserializeOwned;
@@ -188,9 +188,9 @@ impl<V: Value> Content<V> {
         if n_rows > 0 {
             let rows = Rows::new(&content.rows, dims)?;
             let mut coded = Coded::default();
-            encode(rows, &CodeFrame::of(rows), |codes, fine| {
-                coded.codes.extend_from_slice(codes);
-                coded.fine.extend_from_slice(fine);
+            encode(rows, &CodeFrame::of(rows), None, |part: Encoded<'_>| {
+                coded.codes.extend_from_slice(part.codes);
+                coded.fine.extend_from_slice(part.fine);
                 Ok::<(), ringdb_index::Error>(())
             })?;
             content.codes = Some(coded);

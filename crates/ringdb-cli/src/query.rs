@@ -125,8 +125,9 @@ fn explain_json(explain: &Explain) -> String {
         )
     });
     let (spans, switched) = (explain.spans(), explain.switched());
+    let left_prefix = explain.left_prefix();
     format!(
-        "{{{},\"spans\":{spans},\"switched\":{switched}}}",
+        "{{{},\"spans\":{spans},\"left_prefix\":{left_prefix},\"switched\":{switched}}}",
         tiers.join(",")
     )
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, Codes, TILE_ROWS};
 use crate::distance::check_environment;
-use crate::explain::Explain;
+use crate::explain::{Explain, Tier, TierReport};
 use crate::kernel::{CHUNK_ROWS, Judged};
 use crate::plan::Costs;
 use crate::span::{Ask, Field, Found, Guard, Room, chunk_of};
@@ -94,10 +94,15 @@ impl<'a, G: Guard> Field<'a, G> {
                 match near.and_then(|near| Some((near, all_judged.next()?))) {
                     Some((((codes, _), query), judged)) => {
                         let chunk = chunk_of(codes, query, rows.clone());
-                        if costs.give_up(chunk.rows, judged.n_unsure()) {
-                            self.pass_over(&chunk, &mut found);
+                        let (inside, unsure) = (judged.n_inside(), judged.n_unsure());
+                        let bytes = size_of_val(chunk.tiles);
+                        let by_codes = TierReport::of(chunk.rows, inside, unsure, bytes);
+                        if costs.give_up(chunk.rows, unsure) {
+                            found.explain.waste(Tier::Codes, by_codes);
+                            found.explain.switch();
                             self.scan(ask, rows.clone(), &mut found)?;
                         } else {
+                            found.explain.add(Tier::Codes, by_codes);
                             self.refine(ask, codes, &chunk, judged, &mut room.room, &mut found)?;
                         }
                     }

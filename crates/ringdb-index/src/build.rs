@@ -7,11 +7,13 @@
 use rayon::prelude::*;
 
 use crate::code::{
-    CodeFrame, Line, TILE_ROWS, centre_of_sample, encode_tile, fine_stride, largest_norm_sq,
+    CodeFrame, FramedRows, Line, TILE_ROWS, centre_of_sample, fine_stride, largest_norm_sq,
     tile_bytes, typical_norm,
 };
 use crate::distance::check_environment;
 use crate::error::Error;
+use crate::kernel::Kernel;
+use crate::prefix::PrefixFrame;
 use crate::rows::Rows;
 
 /// Rows that centre and typical norm are taken from, unless they are very long.
@@ -58,78 +60,116 @@ impl CodeFrame {
     }
 }
 
-/// Computes the codes of rows and hands them to `write`, in order and in parts of some megabytes: codes,
-/// whose first part begins with the frame's head, and the fine codes of as many rows.
+/// Codes of consecutive rows, as they go to whoever keeps them.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy)]
+pub struct Encoded<'a> {
+    /// Codes; the first part begins with the head of their frame.
+    pub codes: &'a [u8],
+    /// Fine codes of as many rows.
+    pub fine: &'a [u8],
+    /// Prefixes of as many rows, if any are asked for; the first part begins with the head of their frame.
+    pub prefix: &'a [u8],
+}
+
+/// Computes the codes of rows, their fine codes, and their prefixes if there is a frame for them, and hands
+/// them to `write`, in order and in parts of some megabytes.
 ///
 /// ```
-/// use ringdb_index::{CodeFrame, Codes, Rows, encode};
+/// use ringdb_index::{CodeFrame, Codes, Encoded, Prefix, PrefixFrame, Rows, encode};
 ///
 /// # fn main() -> ringdb_index::Result<()> {
 /// let rows = Rows::new(&[0.0, 0.0, 3.0, 4.0, 6.0, 8.0], 2)?;
 /// let frame = CodeFrame::of(rows);
-/// let (mut codes, mut fine) = (Vec::new(), Vec::new());
-/// encode(rows, &frame, |more_codes, more_fine| {
-///     codes.extend_from_slice(more_codes);
-///     fine.extend_from_slice(more_fine);
+/// let prefix_frame = PrefixFrame::forced(rows, &frame);
+/// let (mut codes, mut fine, mut prefix) = (Vec::new(), Vec::new(), Vec::new());
+/// encode(rows, &frame, Some(&prefix_frame), |more: Encoded<'_>| {
+///     codes.extend_from_slice(more.codes);
+///     fine.extend_from_slice(more.fine);
+///     prefix.extend_from_slice(more.prefix);
 ///     Ok::<(), ringdb_index::Error>(())
 /// })?;
 /// assert_eq!(CodeFrame::read(&codes, 3, 2)?, Some(frame.clone()));
+/// assert_eq!(PrefixFrame::read(&prefix, 3, 2)?, Some(prefix_frame.clone()));
 /// let codes = Codes::new(&frame, &codes, &fine)?;
-/// # let _ = codes;
+/// let prefix = Prefix::new(&prefix_frame, &prefix)?;
+/// # let _ = (codes, prefix);
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// # Errors
 /// Those of `write`; [`Error::FloatEnvironment`] if [`check_environment`] fails on a thread that
-/// computes; [`Error::InvalidCodes`] if the frame is not one of these rows.
+/// computes; [`Error::InvalidCodes`] if a frame is not one of these rows.
 pub fn encode<E: From<Error>>(
     rows: Rows<'_>,
     frame: &CodeFrame,
-    mut write: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    prefix: Option<&PrefixFrame>,
+    mut write: impl FnMut(Encoded<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let dims = rows.dims();
-    if (frame.dims(), frame.rows()) != (dims, rows.len()) {
-        let value = frame.rows() as u64;
-        let what = "rows of the frame of codes";
-        return Err(Error::InvalidCodes { what, value }.into());
+    let of_prefix = prefix.map_or((dims, rows.len()), |it| (it.dims(), it.rows()));
+    for (found_dims, found_rows) in [(frame.dims(), frame.rows()), of_prefix] {
+        if (found_dims, found_rows) != (dims, rows.len()) {
+            let value = found_rows as u64;
+            let what = "rows of the frame of codes";
+            return Err(Error::InvalidCodes { what, value }.into());
+        }
     }
+    write(Encoded {
+        codes: &frame.head(),
+        fine: &[],
+        prefix: &prefix.map(PrefixFrame::head).unwrap_or_default(),
+    })?;
+    let task_tiles = (TASK_COORDINATES / dims).div_ceil(TILE_ROWS).max(1);
+    let task_rows = task_tiles * TILE_ROWS;
     let (tile_lines, stride) = (tile_bytes(dims) / size_of::<Line>(), fine_stride(dims));
-    let task_rows = (TASK_COORDINATES / dims)
-        .next_multiple_of(TILE_ROWS)
-        .max(TILE_ROWS);
-    let task_lines = task_rows / TILE_ROWS * tile_lines;
-    write(&frame.head(), &[])?;
-    let (mut lines, mut fine): (Vec<Line>, Vec<u8>) = (Vec::new(), Vec::new());
+    let prefix_lines = prefix.map_or(0, PrefixFrame::tile_lines);
+    let kernel = Kernel::fastest();
+    let (mut lines, mut prefix_tiles): (Vec<Line>, Vec<Line>) = (Vec::new(), Vec::new());
+    let mut fine: Vec<u8> = Vec::new();
     let batch_rows = task_rows * TASKS;
     for first in (0..rows.len()).step_by(batch_rows) {
         let batch = first..rows.len().min(first + batch_rows);
-        lines.resize(
-            batch.len().div_ceil(TILE_ROWS) * tile_lines,
-            [0; size_of::<Line>()],
-        );
+        let n_tiles = batch.len().div_ceil(TILE_ROWS);
+        lines.resize(n_tiles * tile_lines, [0; size_of::<Line>()]);
+        prefix_tiles.resize(n_tiles * prefix_lines, [0; size_of::<Line>()]);
         fine.resize(batch.len() * stride, 0);
         let coordinates = rows.coordinates(batch);
+        // Without prefixes their parts are empty, but as many.
+        let mut rest = &mut prefix_tiles[..];
+        let of_tasks = (0..n_tiles.div_ceil(task_tiles)).map(|_| {
+            let at = rest.len().min(task_tiles * prefix_lines);
+            rest.split_off_mut(..at).unwrap_or_default()
+        });
+        let of_tasks: Vec<&mut [Line]> = of_tasks.collect();
         lines
-            .par_chunks_mut(task_lines)
+            .par_chunks_mut(task_tiles * tile_lines)
             .zip(fine.par_chunks_mut(task_rows * stride))
+            .zip(of_tasks)
             .zip(coordinates.par_chunks(task_rows * dims))
-            .try_for_each(|((lines, fine), rows)| {
+            .try_for_each(|(((lines, fine), prefix_tiles), rows)| {
                 check_environment()?;
-                encode_task(frame, rows, lines, fine);
+                let mut tiles = lines.chunks_exact_mut(tile_lines);
+                let mut fine = fine.chunks_mut(TILE_ROWS * stride);
+                let (mut framed, mut zs) = (FramedRows::default(), Vec::new());
+                for (i, rows) in rows.chunks(TILE_ROWS * dims).enumerate() {
+                    framed.fill(frame, rows);
+                    if let Some((tile, fine)) = tiles.next().zip(fine.next()) {
+                        kernel.encode_tile(&framed, dims, tile, fine);
+                    }
+                    if let Some(prefix) = prefix {
+                        let tile = &mut prefix_tiles[i * prefix_lines..][..prefix_lines];
+                        kernel.encode_prefixes(prefix, &framed, tile, &mut zs);
+                    }
+                }
                 Ok::<(), Error>(())
             })?;
-        write(lines.as_flattened(), &fine)?;
+        write(Encoded {
+            codes: lines.as_flattened(),
+            fine: &fine,
+            prefix: prefix_tiles.as_flattened(),
+        })?;
     }
     Ok(())
-}
-
-fn encode_task(frame: &CodeFrame, rows: &[f32], lines: &mut [Line], fine: &mut [u8]) {
-    let dims = frame.dims();
-    let tiles = lines.chunks_exact_mut(tile_bytes(dims) / size_of::<Line>());
-    let fine = fine.chunks_mut(TILE_ROWS * fine_stride(dims));
-    let mut scratch = Vec::new();
-    for ((rows, lines), fine) in rows.chunks(TILE_ROWS * dims).zip(tiles).zip(fine) {
-        encode_tile(frame, rows, lines, fine, &mut scratch);
-    }
 }

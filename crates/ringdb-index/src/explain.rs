@@ -1,7 +1,7 @@
 //! What a search did: how many rows each tier saw, what it proved of them, and what that cost.
 //!
-//! Invariant: the rows that a tier leaves unsure are the rows of the next one, and outside plus inside
-//! over all tiers is the number of rows.
+//! Invariant: the rows that a tier leaves unsure are rows of the next one, which sees no others but those that
+//! passed the prefix by, and outside plus inside over all tiers is the number of rows.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -10,7 +10,11 @@ use std::ops::AddAssign;
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
-    /// A byte for each coordinate, read from the first row to the last.
+    /// Half a byte for the first coordinates of a rotation, or for each coordinate, read from the first row to
+    /// the last.
+    Prefix,
+    /// A byte for each coordinate, of groups of sixteen rows of which the prefix left some unsure, or of all
+    /// rows where prefixes were not looked at.
     Codes,
     /// Another byte for each coordinate, of the rows that codes left unsure.
     Fine,
@@ -23,12 +27,19 @@ pub enum Tier {
 
 impl Tier {
     /// All of them, in the order in which a row meets them.
-    pub const ALL: [Self; 4] = [Self::Codes, Self::Fine, Self::Rows, Self::Scan];
+    pub const ALL: [Self; 5] = [
+        Self::Prefix,
+        Self::Codes,
+        Self::Fine,
+        Self::Rows,
+        Self::Scan,
+    ];
 
-    /// `"codes"`, `"fine"`, `"rows"` or `"scan"`.
+    /// `"prefix"`, `"codes"`, `"fine"`, `"rows"` or `"scan"`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Prefix => "prefix",
             Self::Codes => "codes",
             Self::Fine => "fine",
             Self::Rows => "rows",
@@ -54,14 +65,14 @@ pub struct TierReport {
 }
 
 impl TierReport {
-    pub(crate) fn add(&mut self, rows: usize, inside: usize, unsure: usize, bytes: usize) {
-        *self += Self {
+    pub(crate) fn of(rows: usize, inside: usize, unsure: usize, bytes: usize) -> Self {
+        Self {
             rows: rows as u64,
             outside: (rows - inside - unsure) as u64,
             inside: inside as u64,
             unsure: unsure as u64,
             bytes: bytes as u64,
-        };
+        }
     }
 }
 
@@ -80,6 +91,7 @@ impl AddAssign for TierReport {
 pub struct Explain {
     tiers: [TierReport; Tier::ALL.len()],
     spans: u64,
+    left_prefix: u64,
     switched: u64,
 }
 
@@ -108,6 +120,13 @@ impl Explain {
         self.spans
     }
 
+    /// Parts in which the search stopped looking at prefixes, because the first rows of the part showed that
+    /// they leave too many rows unsure.
+    #[must_use]
+    pub fn left_prefix(&self) -> u64 {
+        self.left_prefix
+    }
+
     /// Parts in which the search turned from codes to the rows themselves, because the first rows of
     /// the part showed that codes would cost more than they save.
     #[must_use]
@@ -122,8 +141,18 @@ impl Explain {
         }
     }
 
-    pub(crate) fn tier_mut(&mut self, tier: Tier) -> &mut TierReport {
-        &mut self.tiers[tier as usize]
+    pub(crate) fn add(&mut self, tier: Tier, report: TierReport) {
+        self.tiers[tier as usize] += report;
+    }
+
+    /// Bytes that a tier read for nothing: its rows will be looked at by another.
+    pub(crate) fn waste(&mut self, tier: Tier, TierReport { bytes, .. }: TierReport) {
+        let nothing = TierReport::default();
+        self.add(tier, TierReport { bytes, ..nothing });
+    }
+
+    pub(crate) fn leave_prefix(&mut self) {
+        self.left_prefix = 1;
     }
 
     pub(crate) fn switch(&mut self) {
@@ -137,11 +166,12 @@ impl AddAssign for Explain {
             *tier += other;
         }
         self.spans += other.spans;
+        self.left_prefix += other.left_prefix;
         self.switched += other.switched;
     }
 }
 
-/// A line for each tier that saw rows, and one for the parts that were switched.
+/// A line for each tier that saw rows, and one for the parts that were switched, by what.
 impl fmt::Display for Explain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -163,6 +193,13 @@ impl fmt::Display for Explain {
                     report.bytes
                 )?;
             }
+        }
+        if self.left_prefix > 0 {
+            writeln!(
+                f,
+                "{} of {} spans left the prefix",
+                self.left_prefix, self.spans
+            )?;
         }
         write!(
             f,

@@ -35,8 +35,10 @@
 //!
 //! # Reading order
 //! `error`, then `ring` (an interval of distances becomes two thresholds), `distance` (the
-//! definition and what follows from it), `rows` (the view of the data), `kernel` (the inner loops)
-//! and `search` (spans over threads). Each uses only those before it.
+//! definition and what follows from it), `rows` (the view of the data), `code` and `prefix` (smaller forms
+//! of the rows, with bounds on what they lose), `kernel` (the inner loops), `segment` (rows with their
+//! codes), `choose` and `build` (how codes are made), `explain`, `plan`, `span`, `batch` and `search` (from
+//! one span of rows to all threads), and `join`. Each uses only those before it.
 #![deny(missing_docs)]
 
 #[cfg(target_endian = "big")]
@@ -49,11 +51,13 @@ mod distance;
 mod rows;
 
 mod code;
+mod prefix;
 
 mod kernel;
 
 mod segment;
 
+mod choose;
 mod build;
 
 mod explain;
@@ -65,13 +69,18 @@ mod search;
 
 mod join;
 
-pub use build::encode;
+#[cfg(test)]
+#[path = "../tests/exact/data.rs"]
+mod data;
+
+pub use build::{Encoded, encode};
 pub use code::{CodeFrame, Codes};
 pub use distance::{check_environment, distance, s64};
 pub use error::{Error, Result};
 pub use explain::{Explain, Tier, TierReport};
 pub use join::{Join, Pair, join, join_with};
 pub use kernel::Kernel;
+pub use prefix::{Prefix, PrefixFrame};
 pub use ring::Ring;
 pub use rows::{DIMS_MAX, ROWS_MAX, Rows, check_finite};
 pub use search::{Batch, count, distances, ring_ids, search, search_many};

@@ -1,7 +1,7 @@
 //! The plan of a span: codes or rows, decided by doing.
 //!
 //! Invariant: a plan changes what a search costs, never what it finds. The first chunk of each span is
-//! searched with codes; that is work done, not a rehearsal, and it tells what the rest would cost.
+//! searched with prefixes and codes; that is work done, not a rehearsal, and it tells what the rest would cost.
 
 use crate::code::{TILE_ROWS, fine_stride, tile_bytes};
 
@@ -43,6 +43,13 @@ impl Costs {
         self.tile > self.row
     }
 
+    /// Whether prefixes of so many bytes a tile, which left unsure rows in some of these tiles, cost less than
+    /// they spared.
+    pub(crate) fn prefix_pays(&self, tile_bytes: usize, tiles: usize, open: usize) -> bool {
+        let of_row = (tile_bytes / TILE_ROWS) as f64;
+        of_row < self.tile * (tiles - open) as f64 / tiles.max(1) as f64
+    }
+
     /// Whether most rows were unsure after their codes, and a scan is better even if fine codes were to
     /// decide all of them.
     pub(crate) fn give_up(&self, rows: usize, unsure: usize) -> bool {
@@ -67,6 +74,8 @@ mod tests {
         assert!(!prefers(768, 1000, 0) && prefers(16, 1000, 0));
         let gives_up = |dims: usize, unsure: usize| Costs::new(dims).give_up(1000, unsure);
         assert!(gives_up(16, 1000) && !gives_up(16, 400) && !gives_up(768, 1000));
+        let pays = |open: usize| Costs::new(64).prefix_pays(640, 16, open);
+        assert!(pays(0) && pays(7) && !pays(8) && !pays(16));
         let never_pay = |dims: usize| Costs::new(dims).never_pay();
         assert!(never_pay(1) && never_pay(2) && !never_pay(3) && !never_pay(16));
     }

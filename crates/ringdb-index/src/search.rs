@@ -97,7 +97,7 @@ fn run<G: Guard>(
     let (n_rows, span_rows) = (field.rows.len(), field.span_rows());
     // The query is converted here, whatever threads search.
     check_environment()?;
-    let ask = Ask::new(field.codes, query, ring.thresholds());
+    let ask = field.ask(query, ring.thresholds());
     if n_rows <= span_rows {
         return Ok(vec![field.search(&ask, 0..n_rows, wants_ids)?]);
     }

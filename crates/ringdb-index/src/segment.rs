@@ -1,10 +1,12 @@
-//! A segment: rows, and codes if there are any.
+//! A segment: rows, and codes and prefixes if there are any.
 //!
-//! Invariant: the codes of a segment are as many as its rows and have as many dims. It borrows
+//! Invariant: codes and prefixes are as many as the rows and have as many dims, and there is no prefix
+//! without codes, whose frame it shares. It borrows
 //! everything and computes nothing.
 
 use crate::code::Codes;
 use crate::error::{Error, Result};
+use crate::prefix::Prefix;
 use crate::rows::Rows;
 
 /// What a search looks through.
@@ -12,13 +14,18 @@ use crate::rows::Rows;
 pub struct Segment<'a> {
     rows: Rows<'a>,
     codes: Option<Codes<'a>>,
+    prefix: Option<Prefix<'a>>,
 }
 
 impl<'a> Segment<'a> {
     /// Rows without codes: a search reads all of them.
     #[must_use]
     pub fn new(rows: Rows<'a>) -> Self {
-        Self { rows, codes: None }
+        Self {
+            rows,
+            codes: None,
+            prefix: None,
+        }
     }
 
     /// Rows with the codes that [`encode`](crate::encode) made of them.
@@ -27,17 +34,26 @@ impl<'a> Segment<'a> {
     /// [`Error::InvalidCodes`] if they are the codes of more or fewer rows, or of other dims.
     pub fn with_codes(rows: Rows<'a>, codes: Codes<'a>) -> Result<Self> {
         let frame = codes.frame();
-        for (what, found, expected) in [
-            ("dims of codes", frame.dims(), rows.dims()),
-            ("rows of codes", frame.rows(), rows.len()),
-        ] {
-            if found != expected {
-                let value = found as u64;
-                return Err(Error::InvalidCodes { what, value });
-            }
-        }
-        let codes = Some(codes);
-        Ok(Self { rows, codes })
+        check_equal("dims of codes", frame.dims(), rows.dims())?;
+        check_equal("rows of codes", frame.rows(), rows.len())?;
+        Ok(Self {
+            rows,
+            codes: Some(codes),
+            prefix: None,
+        })
+    }
+
+    /// The same with the prefixes that [`encode`](crate::encode) made together with the codes. Without codes
+    /// they are of no use, and are passed over.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCodes`] if they are the prefixes of more or fewer rows, or of other dims.
+    pub fn and_prefix(self, prefix: Prefix<'a>) -> Result<Self> {
+        let frame = prefix.frame();
+        check_equal("dims of prefixes", frame.dims(), self.rows.dims())?;
+        check_equal("rows of prefixes", frame.rows(), self.rows.len())?;
+        let prefix = self.codes.map(|_| prefix);
+        Ok(Self { prefix, ..self })
     }
 
     /// The rows.
@@ -52,7 +68,25 @@ impl<'a> Segment<'a> {
         self.codes.is_some()
     }
 
+    /// Whether there are prefixes.
+    #[must_use]
+    pub fn has_prefix(&self) -> bool {
+        self.prefix.is_some()
+    }
+
     pub(crate) fn codes(&self) -> Option<Codes<'a>> {
         self.codes
+    }
+
+    pub(crate) fn prefix(&self) -> Option<Prefix<'a>> {
+        self.prefix
+    }
+}
+
+fn check_equal(what: &'static str, found: usize, expected: usize) -> Result<()> {
+    let value = found as u64;
+    match found == expected {
+        true => Ok(()),
+        false => Err(Error::InvalidCodes { what, value }),
     }
 }

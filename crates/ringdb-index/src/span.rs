@@ -8,9 +8,10 @@ use std::ops::Range;
 use crate::code::{CodeQuery, Codes, TILE_ROWS, tile_bytes};
 use crate::distance::check_environment;
 use crate::error::Error;
-use crate::explain::{Explain, Tier};
-use crate::kernel::{CHUNK_ROWS, Chunk, CodeChunk, Judged, Kernel, Prepared};
+use crate::explain::{Explain, Tier, TierReport};
+use crate::kernel::{CHUNK_ROWS, Chunk, CodeChunk, Judged, Kernel, PrefixChunk, Prepared};
 use crate::plan::Costs;
+use crate::prefix::{Prefix, PrefixQuery};
 use crate::ring::Thresholds;
 use crate::rows::Rows;
 use crate::segment::Segment;
@@ -37,6 +38,12 @@ pub trait Guard: Sync {
     /// # Errors
     /// The search ends with it.
     fn fine(&self, bytes: Range<usize>) -> Result<(), Self::Error>;
+
+    /// Before these bytes of the prefixes are read.
+    ///
+    /// # Errors
+    /// The search ends with it.
+    fn prefix(&self, bytes: Range<usize>) -> Result<(), Self::Error>;
 }
 
 /// The guard of bytes that are in order: lets everything pass.
@@ -57,6 +64,10 @@ impl Guard for Trusted {
     fn fine(&self, _: Range<usize>) -> Result<(), Error> {
         Ok(())
     }
+
+    fn prefix(&self, _: Range<usize>) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// Bytes of codes that a chunk reads, at most: they stay near until its unsure rows are looked at again.
@@ -64,6 +75,10 @@ const CHUNK_BYTES: usize = 256 * 1024;
 
 /// The fewest rows of a chunk.
 const CHUNK_ROWS_MIN: usize = 256;
+
+/// Rows of the first chunk of a span where there are prefixes: enough to see whether they are worth it, and
+/// few beside the span if not.
+const PROBE_ROWS: usize = 256;
 
 /// Chunks of codes in a span at most: each decides how those after it are searched.
 const SPAN_CHUNKS: usize = 8;
@@ -81,6 +96,7 @@ pub(crate) const SPAN_COORDINATES: usize = 256 * 1024;
 pub(crate) struct Field<'a, G> {
     pub(crate) rows: Rows<'a>,
     pub(crate) codes: Option<Codes<'a>>,
+    pub(crate) prefix: Option<Prefix<'a>>,
     pub(crate) kernel: Kernel,
     pub(crate) guard: &'a G,
 }
@@ -91,6 +107,8 @@ pub(crate) struct Ask {
     pub(crate) query: Prepared,
     /// None if there are no codes, or the query is too far away for them.
     pub(crate) codes: Option<CodeQuery>,
+    /// None if there are no prefixes, or they are not to be looked at.
+    pub(crate) prefix: Option<PrefixQuery>,
     pub(crate) thresholds: Thresholds,
 }
 
@@ -133,6 +151,7 @@ impl Ask {
         Self {
             query: Prepared::new(query),
             codes: codes.and_then(|codes| CodeQuery::new(codes.frame(), query, thresholds)),
+            prefix: None,
             thresholds,
         }
     }
@@ -141,12 +160,31 @@ impl Ask {
 impl<'a, G: Guard> Field<'a, G> {
     pub(crate) fn new(segment: Segment<'a>, kernel: Kernel, guard: &'a G) -> Self {
         let rows = segment.rows();
-        let codes = segment.codes();
+        let costs = Costs::new(rows.dims());
+        let codes = segment.codes().filter(|_| !costs.never_pay());
+        let pays = |prefix: &Prefix<'_>| costs.prefix_pays(prefix.frame().tile_bytes(), 1, 0);
         Self {
             rows,
-            codes: codes.filter(|_| !Costs::new(rows.dims()).never_pay()),
+            codes,
+            prefix: segment.prefix().filter(|it| codes.is_some() && pays(it)),
             kernel,
             guard,
+        }
+    }
+
+    /// What a single query asks, which looks at prefixes as well.
+    pub(crate) fn ask(&self, query: &[f32], thresholds: Thresholds) -> Ask {
+        let prefix = self.codes.zip(self.prefix).and_then(|(codes, prefix)| {
+            let frame = prefix.frame();
+            let rotate = |g: &[f64], h: &mut [f64]| {
+                let (rotation, kept) = (frame.rotation(), frame.kept());
+                self.kernel.product(g, frame.dims(), rotation, kept, h);
+            };
+            PrefixQuery::new(codes.frame(), frame, query, thresholds, rotate)
+        });
+        Ask {
+            prefix,
+            ..Ask::new(self.codes, query, thresholds)
         }
     }
 
@@ -211,8 +249,8 @@ impl<'a, G: Guard> Field<'a, G> {
             if found.wants_ids {
                 found.ids.extend_from_slice(&ids[..n]);
             }
-            let report = found.explain.tier_mut(Tier::Scan);
-            report.add(rows.len(), n, 0, size_of_val(coordinates));
+            let report = TierReport::of(rows.len(), n, 0, size_of_val(coordinates));
+            found.explain.add(Tier::Scan, report);
         }
         Ok(())
     }
@@ -225,35 +263,106 @@ impl<'a, G: Guard> Field<'a, G> {
         span: Range<usize>,
         found: &mut Found,
     ) -> Result<(), G::Error> {
-        let tiles = span.start / TILE_ROWS..span.end.div_ceil(TILE_ROWS);
-        self.guard.codes(codes.tile_bytes(tiles))?;
         let costs = Costs::new(self.rows.dims());
-        let chunk_rows = self.chunk_rows();
+        let mut prefix = self.prefix.zip(ask.prefix.as_ref());
         let (mut judged, mut room) = (Judged::new(), Room::new());
-        for first in span.clone().step_by(chunk_rows) {
+        let mut first = span.start;
+        while first < span.end {
+            let chunk_rows = match prefix {
+                Some(_) if first == span.start => PROBE_ROWS,
+                _ => self.chunk_rows(),
+            };
             let rows = first..span.end.min(first + chunk_rows);
+            first = rows.end;
+            judged.begin(rows.len());
+            let by_prefix = match prefix {
+                Some((prefix, query)) => {
+                    self.look_at_prefixes(&prefix, query, rows.clone(), &mut judged)?
+                }
+                None => TierReport::default(),
+            };
             let chunk = chunk_of(codes, query, rows.clone());
-            self.kernel.judge_tiles(&chunk, &mut judged);
+            let n_tiles = rows.len().div_ceil(TILE_ROWS);
+            let open = judged.open_tiles(n_tiles).count();
+            let by_codes = self.look_at_codes(codes, &chunk, open, &mut judged)?;
             if costs.give_up(rows.len(), judged.n_unsure()) {
-                self.pass_over(&chunk, found);
+                found.explain.waste(Tier::Prefix, by_prefix);
+                found.explain.waste(Tier::Codes, by_codes);
+                found.explain.switch();
                 return self.scan(ask, rows.start..span.end, found);
             }
+            found.explain.add(Tier::Prefix, by_prefix);
+            found.explain.add(Tier::Codes, by_codes);
             let [unsure, unsure_fine] =
                 self.refine(ask, codes, &chunk, &mut judged, &mut room, found)?;
             let left = rows.end..span.end;
-            if !left.is_empty() && costs.prefer_scan(rows.len(), unsure, unsure_fine) {
+            if left.is_empty() {
+                break;
+            }
+            if costs.prefer_scan(rows.len(), unsure, unsure_fine) {
                 found.explain.switch();
                 return self.scan(ask, left, found);
+            }
+            let pays = |(prefix, _): &(Prefix<'_>, &PrefixQuery)| {
+                costs.prefix_pays(prefix.frame().tile_bytes(), n_tiles, open)
+            };
+            if prefix.is_some_and(|prefix| !pays(&prefix)) {
+                found.explain.leave_prefix();
+                prefix = None;
             }
         }
         Ok(())
     }
 
-    /// Codes of a chunk were read for nothing: all of its rows will be scanned.
-    pub(crate) fn pass_over(&self, chunk: &CodeChunk<'_>, found: &mut Found) {
-        let bytes = size_of_val(chunk.tiles);
-        found.explain.tier_mut(Tier::Codes).add(0, 0, 0, bytes);
-        found.explain.switch();
+    /// Decides rows of a chunk by their prefixes.
+    fn look_at_prefixes(
+        &self,
+        prefix: &Prefix<'a>,
+        query: &PrefixQuery,
+        rows: Range<usize>,
+        judged: &mut Judged,
+    ) -> Result<TierReport, G::Error> {
+        let tiles = rows.start / TILE_ROWS..rows.end.div_ceil(TILE_ROWS);
+        self.guard.prefix(prefix.tile_bytes(tiles.clone()))?;
+        let tiles = prefix.tiles(tiles);
+        self.kernel
+            .judge_prefixes(&PrefixChunk { tiles, query }, judged);
+        let (inside, unsure) = (judged.n_inside(), judged.n_unsure());
+        Ok(TierReport::of(
+            rows.len(),
+            inside,
+            unsure,
+            size_of_val(tiles),
+        ))
+    }
+
+    /// Decides rows of a chunk by their codes, those of so many tiles that are open.
+    fn look_at_codes(
+        &self,
+        codes: &Codes<'a>,
+        chunk: &CodeChunk<'_>,
+        open: usize,
+        judged: &mut Judged,
+    ) -> Result<TierReport, G::Error> {
+        let first = chunk.first / TILE_ROWS;
+        let n_tiles = chunk.rows.div_ceil(TILE_ROWS);
+        if open == n_tiles {
+            self.guard.codes(codes.tile_bytes(first..first + n_tiles))?;
+        } else {
+            for tile in judged.open_tiles(n_tiles) {
+                let tile = first + tile;
+                self.guard.codes(codes.tile_bytes(tile..tile + 1))?;
+            }
+        }
+        let (rows, inside) = (judged.n_unsure(), judged.n_inside());
+        self.kernel.judge_tiles(chunk, judged);
+        let bytes = codes.tile_bytes(0..open).len();
+        Ok(TierReport::of(
+            rows,
+            judged.n_inside() - inside,
+            judged.n_unsure(),
+            bytes,
+        ))
     }
 
     /// Decides the rows of a chunk that its codes left unsure. Returns how many there were, and how many
@@ -291,19 +400,12 @@ impl<'a, G: Guard> Field<'a, G> {
         if found.wants_ids {
             judged.extend_ids(n_tiles, rows.start as u32, &mut found.ids);
         }
-        let tile_bytes = size_of_val(chunk.tiles);
         let fine_bytes = codes.fine_bytes(0..n_unsure).len();
         let row_bytes = size_of::<f32>() * self.rows.dims() * n_left;
-        for (tier, rows, inside, unsure, bytes) in [
-            (Tier::Codes, rows.len(), inside_codes, n_unsure, tile_bytes),
-            (Tier::Fine, n_unsure, inside_fine, n_left, fine_bytes),
-            (Tier::Rows, n_left, inside_rows, 0, row_bytes),
-        ] {
-            found
-                .explain
-                .tier_mut(tier)
-                .add(rows, inside, unsure, bytes);
-        }
+        let by_fine = TierReport::of(n_unsure, inside_fine, n_left, fine_bytes);
+        let by_rows = TierReport::of(n_left, inside_rows, 0, row_bytes);
+        found.explain.add(Tier::Fine, by_fine);
+        found.explain.add(Tier::Rows, by_rows);
         Ok([n_unsure, n_left])
     }
 }

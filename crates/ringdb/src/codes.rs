@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use ringdb_index::{
-    CodeFrame, Explain, Guard, Kernel, Ring, Rows, count, distances, encode, search,
+    CodeFrame, Encoded, Explain, Guard, Kernel, Ring, Rows, count, distances, encode, search,
 };
 use ringdb_storage::{Derived, DerivedWriter, Vectors};
 
@@ -62,9 +62,9 @@ pub(crate) fn derive(
     let rows = rows(vectors)?;
     let frame = CodeFrame::of(rows);
     writer.reserve(frame.codes_bytes(), frame.fine_bytes())?;
-    encode(rows, &frame, |codes, fine| {
-        writer.codes(codes)?;
-        Ok(writer.fine(fine)?)
+    encode(rows, &frame, None, |part: Encoded<'_>| {
+        writer.codes(part.codes)?;
+        Ok(writer.fine(part.fine)?)
     })
 }
 
@@ -186,6 +186,11 @@ impl Guard for CodedVectors {
             Some(fitting) => Ok(fitting.fine.verify(bytes)?),
             None => Ok(()),
         }
+    }
+
+    /// There are none yet.
+    fn prefix(&self, _: Range<usize>) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::ops::Range;
 
 use ringdb_index::{
-    CodeFrame, Codes, Explain, Guard, Kernel, Ring, Rows, Segment as Searched, encode, search,
+    CodeFrame, Codes, Encoded, Explain, Guard, Kernel, Ring, Rows, Segment as Searched, encode,
+    search,
 };
 use ringdb_storage::{Derived, DerivedWriter, Segment, Vectors};
 
@@ -14,10 +15,11 @@ pub(crate) type Refused = Box<dyn Error + Send + Sync>;
 /// Writes the codes of all rows.
 pub(crate) fn derive(vectors: &Vectors, writer: &mut DerivedWriter<'_>) -> Result<(), Refused> {
     let rows = Rows::new(vectors.as_slice(), vectors.dims())?;
-    encode(rows, &CodeFrame::of(rows), |codes, fine| {
-        writer.codes(codes)?;
-        Ok(writer.fine(fine)?)
-    })
+    let write = |part: Encoded<'_>| {
+        writer.codes(part.codes)?;
+        Ok(writer.fine(part.fine)?)
+    };
+    encode(rows, &CodeFrame::of(rows), None, write)
 }
 
 /// The rows in a ring, by codes if the segment has any that are known.
@@ -67,5 +69,10 @@ impl Guard for Looked<'_> {
     fn fine(&self, bytes: Range<usize>) -> Result<(), Refused> {
         let (_, fine) = self.derived.ok_or("there are no fine codes")?;
         Ok(fine.verify(bytes)?)
+    }
+
+    /// There are none.
+    fn prefix(&self, _: Range<usize>) -> Result<(), Refused> {
+        Ok(())
     }
 }

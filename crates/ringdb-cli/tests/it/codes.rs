@@ -131,11 +131,20 @@ fn an_explanation_in_json_ends_each_query() {
         assert_eq!((&end["query"], &end["total"]), (&query.into(), &7.into()));
         let explain = end["explain"].as_object().expect("an object");
         let names: Vec<&str> = explain.keys().map(String::as_str).collect();
-        let mut expected = ["codes", "fine", "rows", "scan", "spans", "switched"];
+        let mut expected = [
+            "prefix",
+            "codes",
+            "fine",
+            "rows",
+            "scan",
+            "spans",
+            "left_prefix",
+            "switched",
+        ];
         expected.sort_unstable();
         assert_eq!(names, expected);
         let sum = |what: &str| {
-            let tiers = ["codes", "fine", "rows", "scan"];
+            let tiers = ["prefix", "codes", "fine", "rows", "scan"];
             tiers
                 .map(|tier| explain[tier][what].as_u64().unwrap())
                 .iter()

@@ -18,7 +18,7 @@ use crate::code::round::{down, up};
 use crate::ring::Thresholds;
 
 /// The largest `|p_j|`, `256 * 127`: the high byte of what it is split into stays within 127.
-const P_MAX: f64 = 32_512.0;
+pub(crate) const P_MAX: f64 = 32_512.0;
 
 /// The largest `|p_j|` of a query in bytes.
 const SHORT_MAX: f64 = 127.0;
@@ -33,7 +33,7 @@ const G_MAX: f64 = 1e30;
 const SIGMA_MIN: f32 = 7.888_609e-31;
 
 /// `1 + 2^-18`: pays for the roundings of the bound itself.
-const UP: f64 = 1.0 + 1.0 / 262_144.0;
+pub(crate) const UP: f64 = 1.0 + 1.0 / 262_144.0;
 
 /// `2^-19`, 32 times the unit of rounding in `f32`: pays for the roundings of the estimate.
 const SLACK: f64 = 1.0 / 524_288.0;
@@ -113,28 +113,15 @@ impl CodeQuery {
     /// The query for the codes of a frame, or `None` where the rows themselves have to be read because
     /// it is too far away.
     pub(crate) fn new(frame: &CodeFrame, query: &[f32], thresholds: Thresholds) -> Option<Self> {
-        let scale = frame.scale();
-        let pairs = query.iter().zip(&frame.centre);
-        let g: Vec<f64> = pairs
-            .map(|(&q, &c)| (f64::from(q) - f64::from(c)) * scale)
-            .collect();
-        let g_sq: f64 = g.iter().map(|g| g * g).sum();
-        if g_sq.is_nan() || g_sq >= G_MAX {
-            return None;
-        }
+        let FramedQuery { g, g_sq } = FramedQuery::new(frame, query)?;
         let typical = f64::from(frame.typical);
         let (long, short) = (Integers::new(&g, P_MAX), Integers::new(&g, SHORT_MAX));
         let padded = g.len().next_multiple_of(LINE);
-        let mut planes = [vec![0; padded], vec![0; padded], vec![0; padded]];
-        let mut whole = vec![0; padded];
-        for (j, (&p, &p_short)) in long.p.iter().zip(&short.p).enumerate() {
-            let high = (p + 128) >> 8;
-            whole[j] = p as i16;
-            for (plane, byte) in planes.iter_mut().zip([high, p - 256 * high, p_short]) {
-                plane[j] = byte as i8;
-            }
+        let Planes { whole, high, low } = long.planes(padded);
+        let mut short_plane = vec![0; padded];
+        for (place, &p) in short_plane.iter_mut().zip(&short.p) {
+            *place = p as i8;
         }
-        let [high, low, short_plane] = planes;
         let bound = long.bound(g_sq, typical);
         Some(Self {
             whole,
@@ -142,31 +129,60 @@ impl CodeQuery {
             low,
             short: Short {
                 plane: short_plane,
-                bias: short.bias(),
+                bias: short.bias(128),
                 tier: short.bound(g_sq, typical).tier(short.sigma),
             },
             groups: groups(g.len()),
-            bias: long.bias(),
+            bias: long.bias(128),
             coarse: bound.tier(long.sigma),
             fine: bound.tier(long.sigma / FINE_STEPS),
-            limits: Limits::new(thresholds, scale, g_sq),
+            limits: Limits::new(thresholds, frame.scale(), g_sq),
         })
     }
 }
 
+/// A query in the frame of the rows.
+pub(crate) struct FramedQuery {
+    /// `g = F (q - c)`
+    pub(crate) g: Vec<f64>,
+    /// `G = |g|^2`
+    pub(crate) g_sq: f64,
+}
+
+impl FramedQuery {
+    /// `None` if it is too far away for codes.
+    pub(crate) fn new(frame: &CodeFrame, query: &[f32]) -> Option<Self> {
+        let scale = frame.scale();
+        let pairs = query.iter().zip(&frame.centre);
+        let g: Vec<f64> = pairs
+            .map(|(&q, &c)| (f64::from(q) - f64::from(c)) * scale)
+            .collect();
+        let g_sq: f64 = g.iter().map(|g| g * g).sum();
+        (g_sq < G_MAX).then_some(Self { g, g_sq })
+    }
+}
+
+/// The integers of a query, and their bytes, followed by zeros.
+pub(crate) struct Planes {
+    pub(crate) whole: Vec<i16>,
+    /// `p = 256 high + low`
+    pub(crate) high: Vec<i8>,
+    pub(crate) low: Vec<i8>,
+}
+
 /// `g = sigma p + e`
-struct Integers {
-    sigma: f64,
+pub(crate) struct Integers {
+    pub(crate) sigma: f64,
     p: Vec<i32>,
     /// `|p|^2`
-    p_sq: f64,
+    pub(crate) p_sq: f64,
     /// `|e|^2`
-    e_sq: f64,
+    pub(crate) e_sq: f64,
 }
 
 impl Integers {
-    /// With `|p_j|` up to `p_max`.
-    fn new(g: &[f64], p_max: f64) -> Self {
+    /// With `|p_j|` up to `p_max`, at most [`P_MAX`].
+    pub(crate) fn new(g: &[f64], p_max: f64) -> Self {
         let largest = g.iter().fold(0.0_f64, |largest, g| largest.max(g.abs()));
         let sum: f64 = g.iter().map(|g| g.abs()).sum();
         // Rounding to integers adds at most a half each to the sum of their magnitudes.
@@ -188,10 +204,21 @@ impl Integers {
         }
     }
 
-    fn bias(&self) -> i32 {
+    /// What codes that are stored with `zero` added make of this query too much; wraps, as the sums do that
+    /// it is taken from.
+    pub(crate) fn bias(&self, zero: i64) -> i32 {
         let sum: i64 = self.p.iter().map(|&p| i64::from(p)).sum();
-        // Wraps, as the sums do that it is taken from.
-        (sum * 128) as i32
+        (sum * zero) as i32
+    }
+
+    /// The integers in the forms of the kernels, each this long.
+    pub(crate) fn planes(&self, len: usize) -> Planes {
+        let (mut whole, mut high, mut low) = (vec![0; len], vec![0; len], vec![0; len]);
+        for (j, &p) in self.p.iter().enumerate() {
+            let upper = (p + 128) >> 8;
+            (whole[j], high[j], low[j]) = (p as i16, upper as i8, (p - 256 * upper) as i8);
+        }
+        Planes { whole, high, low }
     }
 
     fn bound(&self, g_sq: f64, typical: f64) -> Bound {
@@ -205,17 +232,17 @@ impl Integers {
 }
 
 /// What the bound of a query is made of.
-struct Bound {
+pub(crate) struct Bound {
     /// `|sigma p|`
-    p_norm: f64,
+    pub(crate) p_norm: f64,
     /// `|e|`
-    e_norm: f64,
-    g_sq: f64,
-    typical: f64,
+    pub(crate) e_norm: f64,
+    pub(crate) g_sq: f64,
+    pub(crate) typical: f64,
 }
 
 impl Bound {
-    fn tier(&self, sigma: f64) -> Tier {
+    pub(crate) fn tier(&self, sigma: f64) -> Tier {
         let Self {
             p_norm,
             e_norm,
@@ -233,7 +260,7 @@ impl Bound {
 }
 
 impl Limits {
-    fn new(Thresholds { lo_s, hi_s }: Thresholds, scale: f64, g_sq: f64) -> Self {
+    pub(crate) fn new(Thresholds { lo_s, hi_s }: Thresholds, scale: f64, g_sq: f64) -> Self {
         let hi = scale * scale * hi_s - g_sq;
         let (outside_below, inside_lo) = if lo_s == 0.0 {
             (f32::NEG_INFINITY, f32::NEG_INFINITY)
@@ -267,7 +294,7 @@ pub(crate) fn verdict(tier: &Tier, limits: &Limits, row: [f32; 3], dot: f32) -> 
 
 /// What an estimate proves.
 #[inline(always)]
-fn judged(limits: &Limits, t: f32, e: f32) -> Verdict {
+pub(crate) fn judged(limits: &Limits, t: f32, e: f32) -> Verdict {
     match sides(limits, t, e) {
         (true, _) => Verdict::Outside,
         (_, true) => Verdict::Inside,

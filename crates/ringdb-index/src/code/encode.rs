@@ -6,7 +6,7 @@
 
 use crate::code::frame::CodeFrame;
 use crate::code::layout::{
-    GROUP, Line, TAIL_LINES, TILE_ROWS, TileTail, ZERO, fine_stride, groups, step_at_least,
+    GROUP, Line, TAIL_LINES, TILE_ROWS, TileTail, ZERO, fine_stride, groups, half_at_least,
 };
 use crate::code::round::up;
 
@@ -17,29 +17,43 @@ const CODE_MAX: f64 = 127.0;
 pub(crate) const FINE_STEPS: f64 = 254.0;
 
 /// No step is smaller, so that no product with one underflows where it would matter.
-const STEP_MIN: f32 = 7.888_609e-31;
+pub(crate) const STEP_MIN: f32 = 7.888_609e-31;
 
 /// Adding and subtracting it rounds to the nearest whole number, as `f64` near it are whole.
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
 
 /// More than the relative error of a norm of up to `2^16` coordinates computed in `f64`, twice over.
-const NORM_SLACK: f64 = 1.0 + 9.313_225_746_154_785e-10;
+pub(crate) const NORM_SLACK: f64 = 1.0 + 9.313_225_746_154_785e-10;
 
 /// More than what converting a row to the frame can lose, as a share of its norm.
 const ROW_SLACK: f64 = 8.881_784_197_001_252e-16;
 
-/// Encodes 1 to 16 consecutive rows as one tile, and each of them finely.
+/// Rows of a tile in the frame: `y`, row by row, and its squared norms.
+#[derive(Debug, Default)]
+pub(crate) struct FramedRows {
+    pub(crate) ys: Vec<f64>,
+    pub(crate) norms_sq: Vec<f64>,
+}
+
+impl FramedRows {
+    /// Puts whole rows in place of those before.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, frame: &CodeFrame, coordinates: &[f32]) {
+        let (dims, scale) = (frame.dims(), frame.scale());
+        self.ys.resize(coordinates.len(), 0.0);
+        self.norms_sq.clear();
+        let rows = coordinates.chunks_exact(dims);
+        for (row, y) in rows.zip(self.ys.chunks_exact_mut(dims)) {
+            self.norms_sq.push(to_frame(row, &frame.centre, scale, y));
+        }
+    }
+}
+
+/// Encodes 1 to 16 consecutive rows of some dims as one tile, and each of them finely.
 ///
 /// `lines` and `fine` are as long as the layout says, and overwritten.
-pub(crate) fn encode_tile(
-    frame: &CodeFrame,
-    coordinates: &[f32],
-    lines: &mut [Line],
-    fine: &mut [u8],
-    scratch: &mut Vec<f64>,
-) {
-    let dims = frame.dims();
-    let scale = frame.scale();
+#[inline(always)]
+pub(crate) fn encode_tile(rows: &FramedRows, dims: usize, lines: &mut [Line], fine: &mut [u8]) {
     let stride = fine_stride(dims);
     let (codes, tail_lines) = lines.split_at_mut(groups(dims));
     codes.as_flattened_mut().fill(ZERO);
@@ -50,34 +64,24 @@ pub(crate) fn encode_tile(
         beta: 0.0,
         beta_fine: 0.0,
     };
-    scratch.resize(dims, 0.0);
-    let rows = coordinates
-        .chunks_exact(dims)
-        .zip(fine.chunks_exact_mut(stride));
-    for (r, (row, fine)) in rows.enumerate() {
-        let (norm_sq, largest) = to_frame(row, &frame.centre, scale, scratch);
-        let step = step_at_least(up(largest / CODE_MAX).max(STEP_MIN));
-        let residuals = write_codes(scratch, f64::from(step), codes, r, fine);
-        // A share of the norm pays for the roundings of coordinates.
-        let lost = ROW_SLACK * norm_sq.sqrt();
-        let in_steps = |sum_sq: f64| {
-            let residual = sum_sq.sqrt() * NORM_SLACK + lost;
-            up(residual / f64::from(step) * NORM_SLACK)
-        };
+    let ys = rows.ys.chunks_exact(dims).zip(&rows.norms_sq);
+    for (r, ((y, &norm_sq), fine)) in ys.zip(fine.chunks_exact_mut(stride)).enumerate() {
+        let step = half_at_least(up(largest(y) / CODE_MAX).max(STEP_MIN));
+        let residuals = write_codes(y, f64::from(step), codes, r, fine);
         tail.norms_sq[r] = norm_sq as f32;
         tail.steps[r] = step;
-        tail.beta = tail.beta.max(in_steps(residuals[0]));
-        tail.beta_fine = tail.beta_fine.max(in_steps(residuals[1]));
+        tail.beta = tail.beta.max(in_steps(residuals[0], norm_sq, step));
+        tail.beta_fine = tail.beta_fine.max(in_steps(residuals[1], norm_sq, step));
     }
     if let Some(tail_lines) = tail_lines.first_chunk_mut::<TAIL_LINES>() {
         tail.write(tail_lines);
     }
 }
 
-/// `y = F (x - c)`; returns its squared norm and the largest `|y_j|`.
-fn to_frame(row: &[f32], centre: &[f32], scale: f64, y: &mut [f64]) -> (f64, f64) {
+/// `y = F (x - c)`; returns its squared norm.
+#[inline(always)]
+fn to_frame(row: &[f32], centre: &[f32], scale: f64, y: &mut [f64]) -> f64 {
     let mut sums = [0.0; 8];
-    let mut largest = [0.0_f64; 8];
     let (rows, row_tail) = row.as_chunks::<8>();
     let (centres, centre_tail) = centre.as_chunks::<8>();
     let (ys, y_tail) = y.as_chunks_mut::<8>();
@@ -85,24 +89,41 @@ fn to_frame(row: &[f32], centre: &[f32], scale: f64, y: &mut [f64]) -> (f64, f64
         for l in 0..8 {
             y[l] = (f64::from(x[l]) - f64::from(c[l])) * scale;
             sums[l] += y[l] * y[l];
-            largest[l] = larger(largest[l], y[l].abs());
         }
     }
-    for (l, ((y, &x), &c)) in y_tail.iter_mut().zip(row_tail).zip(centre_tail).enumerate() {
+    let tail = y_tail.iter_mut().zip(row_tail).zip(centre_tail);
+    for (sum, ((y, &x), &c)) in sums.iter_mut().zip(tail) {
         *y = (f64::from(x) - f64::from(c)) * scale;
-        sums[l] += *y * *y;
-        largest[l] = larger(largest[l], y.abs());
+        *sum += *y * *y;
     }
-    (sums.iter().sum(), largest.into_iter().fold(0.0, larger))
+    sums.iter().sum()
+}
+
+/// The largest magnitude.
+#[inline(always)]
+pub(crate) fn largest(values: &[f64]) -> f64 {
+    let mut largest = [0.0_f64; 8];
+    let (blocks, tail) = values.as_chunks::<8>();
+    for block in blocks {
+        for l in 0..8 {
+            largest[l] = larger(largest[l], block[l].abs());
+        }
+    }
+    for (largest, value) in largest.iter_mut().zip(tail) {
+        *largest = larger(*largest, value.abs());
+    }
+    largest.into_iter().fold(0.0, larger)
 }
 
 /// The larger of two numbers that are not NaN; unlike `f64::max`, one instruction.
+#[inline(always)]
 fn larger(a: f64, b: f64) -> f64 {
     if a > b { a } else { b }
 }
 
 /// Writes the codes of row `r` into its places in the tile and its fine codes; returns the squared
 /// residuals of both.
+#[inline(always)]
 fn write_codes(y: &[f64], step: f64, codes: &mut [Line], r: usize, fine: &mut [u8]) -> [f64; 2] {
     let (inverse, fine_step) = (1.0 / step, step / FINE_STEPS);
     let inverse_fine = 1.0 / fine_step;
@@ -130,10 +151,26 @@ fn write_codes(y: &[f64], step: f64, codes: &mut [Line], r: usize, fine: &mut [u
 }
 
 /// The nearest code, as a number and as it is stored.
+#[inline(always)]
 fn round(value: f64) -> (f64, u8) {
-    let shifted = value.clamp(-CODE_MAX, CODE_MAX) + ROUNDER;
-    // The lowest byte of such a number is the whole number in two's complement.
-    (shifted - ROUNDER, (shifted.to_bits() as u8) ^ ZERO)
+    let (k, byte) = nearest(value, CODE_MAX);
+    (k, byte ^ ZERO)
+}
+
+/// The nearest whole number with a magnitude of at most `max`, and its lowest byte in two's complement.
+#[inline(always)]
+pub(crate) fn nearest(value: f64, max: f64) -> (f64, u8) {
+    let shifted = value.clamp(-max, max) + ROUNDER;
+    // The lowest byte of such a number is that of the whole number.
+    (shifted - ROUNDER, shifted.to_bits() as u8)
+}
+
+/// A residual whose square was summed up, of a row of this norm, in steps: rounded up, and with the share of
+/// the norm that pays for the roundings of coordinates.
+#[inline(always)]
+pub(crate) fn in_steps(residual_sq: f64, norm_sq: f64, step: f32) -> f32 {
+    let residual = residual_sq.sqrt() * NORM_SLACK + ROW_SLACK * norm_sq.sqrt();
+    up(residual / f64::from(step) * NORM_SLACK)
 }
 
 #[cfg(test)]

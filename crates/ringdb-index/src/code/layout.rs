@@ -90,7 +90,7 @@ impl TileTail {
         let (words, _) = last.as_chunks::<4>();
         [
             f32::from_le_bytes(norms[r]),
-            step_from(halves[r]),
+            from_half(halves[r]),
             f32::from_le_bytes(words[9]),
         ]
     }
@@ -109,7 +109,7 @@ impl TileTail {
         };
         for r in 0..TILE_ROWS {
             tail.norms_sq[r] = f32::from_le_bytes(norms[r]);
-            tail.steps[r] = step_from(halves[r]);
+            tail.steps[r] = from_half(halves[r]);
         }
         tail
     }
@@ -117,12 +117,12 @@ impl TileTail {
 
 /// The number whose upper half is stored.
 #[inline(always)]
-fn step_from([a, b]: [u8; 2]) -> f32 {
+pub(crate) fn from_half([a, b]: [u8; 2]) -> f32 {
     f32::from_le_bytes([0, 0, a, b])
 }
 
-/// The least number at or above `value`, which is positive, that has no lower half.
-pub(crate) fn step_at_least(value: f32) -> f32 {
+/// The least number at or above `value`, which is not negative, that has no lower half.
+pub(crate) fn half_at_least(value: f32) -> f32 {
     f32::from_bits(value.to_bits().saturating_add(0xffff) & 0xffff_0000)
 }
 
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_tail_comes_back_as_it_was() {
-        let steps = std::array::from_fn(|r| step_at_least(1e-3 * (r + 1) as f32));
+        let steps = std::array::from_fn(|r| half_at_least(1e-3 * (r + 1) as f32));
         let tail = TileTail {
             norms_sq: std::array::from_fn(|r| 0.1 * r as f32),
             steps,
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_step_is_rounded_up_by_less_than_a_hundredth() {
         for value in [1e-30_f32, 0.1, 1.0, 1.0_f32.next_up(), 1.9, 3.5e30] {
-            let step = step_at_least(value);
+            let step = half_at_least(value);
             assert!(value <= step && step <= value * 1.01, "{value} to {step}");
             assert_eq!(step.to_bits() & 0xffff, 0);
         }

@@ -28,12 +28,21 @@ mod view;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use batch::HALF_QUERIES;
 pub(crate) use batch::{BATCH_QUERIES, CodeBatch};
-pub(crate) use certificate::{CodeQuery, Limits, Tier, Verdict, estimate, sides, verdict};
-pub(crate) use encode::encode_tile;
+#[cfg(test)]
+pub(crate) use certificate::judged;
+pub(crate) use certificate::{
+    Bound, CodeQuery, FramedQuery, Integers, Limits, P_MAX, Planes, Tier, UP, Verdict, estimate,
+    sides, verdict,
+};
+pub(crate) use encode::{
+    FramedRows, NORM_SLACK, STEP_MIN, encode_tile, in_steps, largest, nearest,
+};
 pub(crate) use frame::{centre_of_sample, largest_norm_sq, typical_norm};
-#[cfg(target_arch = "x86_64")]
-pub(crate) use layout::LINE;
-pub(crate) use layout::{GROUP, Line, TAIL_LINES, TILE_ROWS, TileTail, fine_stride, tile_bytes};
+pub(crate) use layout::{
+    GROUP, LINE, Line, TAIL_LINES, TILE_ROWS, TileTail, fine_stride, from_half, half_at_least,
+    tile_bytes,
+};
+pub(crate) use round::up;
 
 pub use frame::CodeFrame;
 pub use view::Codes;

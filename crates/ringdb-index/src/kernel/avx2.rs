@@ -13,7 +13,9 @@ use std::arch::x86_64::*;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
 use super::codes::{self, CodeChunk, CodeLanes, Judged};
 use super::lanes::{self, Lanes};
-use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, GROUP, LINE, Line, TILE_ROWS};
+use super::prefix::{self, PrefixChunk, PrefixLanes};
+use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, FramedRows, GROUP, LINE, Line, TILE_ROWS};
+use crate::prefix::{PrefixFrame, PrefixQuery};
 use crate::ring::Thresholds;
 
 /// Proof that this processor has AVX2 and FMA.
@@ -45,6 +47,45 @@ impl Avx2 {
     pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
         // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
         unsafe { judge_tiles(self, chunk, judged) }
+    }
+
+    pub(super) fn judge_prefixes(self, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
+        // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
+        unsafe { judge_prefixes(self, chunk, judged) }
+    }
+
+    pub(super) fn encode_tile(
+        self,
+        rows: &FramedRows,
+        dims: usize,
+        lines: &mut [Line],
+        fine: &mut [u8],
+    ) {
+        // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
+        unsafe { encode_tile(rows, dims, lines, fine) }
+    }
+
+    pub(super) fn encode_prefixes(
+        self,
+        frame: &PrefixFrame,
+        rows: &FramedRows,
+        lines: &mut [Line],
+        zs: &mut Vec<f64>,
+    ) {
+        // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
+        unsafe { encode_prefixes(frame, rows, lines, zs) }
+    }
+
+    pub(super) fn product(
+        self,
+        left: &[f64],
+        inner: usize,
+        right: &[f32],
+        width: usize,
+        result: &mut [f64],
+    ) {
+        // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
+        unsafe { product(left, inner, right, width, result) }
     }
 
     pub(super) fn judge_batch(
@@ -96,6 +137,26 @@ fn s64(lanes: Avx2, row: &[f32], query: &Prepared) -> f64 {
 #[target_feature(enable = "avx2,fma,popcnt")]
 fn judge_tiles(lanes: Avx2, chunk: &CodeChunk<'_>, judged: &mut Judged) {
     codes::judge_tiles(lanes, chunk, judged);
+}
+
+#[target_feature(enable = "avx2,fma,popcnt")]
+fn judge_prefixes(lanes: Avx2, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
+    prefix::judge_prefixes(lanes, chunk, judged);
+}
+
+#[target_feature(enable = "avx2,fma,popcnt")]
+fn encode_tile(rows: &FramedRows, dims: usize, lines: &mut [Line], fine: &mut [u8]) {
+    crate::code::encode_tile(rows, dims, lines, fine);
+}
+
+#[target_feature(enable = "avx2,fma,popcnt")]
+fn encode_prefixes(frame: &PrefixFrame, rows: &FramedRows, lines: &mut [Line], zs: &mut Vec<f64>) {
+    crate::prefix::encode_tile(frame, rows, lines, zs);
+}
+
+#[target_feature(enable = "avx2,fma,popcnt")]
+fn product(left: &[f64], inner: usize, right: &[f32], width: usize, result: &mut [f64]) {
+    crate::prefix::product(left, inner, right, width, result);
 }
 
 #[target_feature(enable = "avx2,fma,popcnt")]
@@ -252,6 +313,69 @@ impl CodeLanes for Avx2 {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(first.add(at)) }
         }
     }
+}
+
+/// Lines whose products add up to an i16: each adds two products of two pairs, and a pair is at most
+/// `2 * 15 * 128`.
+const NIBBLE_LINES: usize = 4;
+
+impl PrefixLanes for Avx2 {
+    #[inline(always)]
+    fn nibble_dots(self, codes: &[Line], query: &PrefixQuery) -> [i32; TILE_ROWS] {
+        let (high, _) = query.high.as_chunks::<GROUP>();
+        let (low, _) = query.low.as_chunks::<GROUP>();
+        let (high, low) = (high.as_chunks::<2>().0, low.as_chunks::<2>().0);
+        let quads = high.chunks(NIBBLE_LINES).zip(low.chunks(NIBBLE_LINES));
+        // SAFETY: `self` proves AVX2. The loads need no alignment; two of 32 bytes cover the 64 of a line. The
+        // stores fill the sixteen i32 that this function owns.
+        unsafe {
+            let nibble = _mm256_set1_epi8(0x0f);
+            let ones = _mm256_set1_epi16(1);
+            // Of eight rows each, one sum for a row.
+            let mut sums = [_mm256_setzero_si256(); 2];
+            for (lines, (high, low)) in codes.chunks(NIBBLE_LINES).zip(quads) {
+                let mut highs = [_mm256_setzero_si256(); 2];
+                let mut lows = [_mm256_setzero_si256(); 2];
+                for ((line, high), low) in lines.iter().zip(high).zip(low) {
+                    let (high, low) = (high.map(|four| spread(four)), low.map(|four| spread(four)));
+                    for (i, half) in line.as_chunks::<32>().0.iter().enumerate() {
+                        let half = _mm256_loadu_si256(half.as_ptr().cast());
+                        let first = _mm256_and_si256(half, nibble);
+                        let second = _mm256_and_si256(_mm256_srli_epi16::<4>(half), nibble);
+                        // Products of numbers below 16 with bytes: nothing saturates.
+                        let of_high = _mm256_add_epi16(
+                            _mm256_maddubs_epi16(first, high[0]),
+                            _mm256_maddubs_epi16(second, high[1]),
+                        );
+                        let of_low = _mm256_add_epi16(
+                            _mm256_maddubs_epi16(first, low[0]),
+                            _mm256_maddubs_epi16(second, low[1]),
+                        );
+                        highs[i] = _mm256_add_epi16(highs[i], of_high);
+                        lows[i] = _mm256_add_epi16(lows[i], of_low);
+                    }
+                }
+                for ((sum, high), low) in sums.iter_mut().zip(highs).zip(lows) {
+                    let high = _mm256_slli_epi32::<8>(_mm256_madd_epi16(high, ones));
+                    let both = _mm256_add_epi32(high, _mm256_madd_epi16(low, ones));
+                    *sum = _mm256_add_epi32(*sum, both);
+                }
+            }
+            let bias = _mm256_set1_epi32(query.bias);
+            let mut dots = [0; TILE_ROWS];
+            for (dots, sum) in dots.as_chunks_mut::<8>().0.iter_mut().zip(sums) {
+                _mm256_storeu_si256(dots.as_mut_ptr().cast(), _mm256_sub_epi32(sum, bias));
+            }
+            dots
+        }
+    }
+}
+
+/// The four bytes in each of eight lanes.
+#[inline(always)]
+unsafe fn spread(bytes: [i8; GROUP]) -> __m256i {
+    // SAFETY: the caller proves AVX2.
+    unsafe { _mm256_set1_epi32(i32::from_ne_bytes(bytes.map(|byte| byte as u8))) }
 }
 
 #[cfg(test)]

@@ -13,11 +13,16 @@ use std::arch::x86_64::*;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
 use super::codes::{self, CodeChunk, CodeLanes, Judged, Masks};
 use super::lanes::{self, Lanes};
+use super::prefix::{self, PrefixChunk, PrefixLanes};
 use crate::code::{
-    BATCH_QUERIES, CodeBatch, CodeQuery, GROUP, HALF_QUERIES, LINE, Limits, Line, TAIL_LINES,
-    TILE_ROWS, Tier,
+    BATCH_QUERIES, CodeBatch, CodeQuery, FramedRows, GROUP, HALF_QUERIES, LINE, Limits, Line,
+    TAIL_LINES, TILE_ROWS, Tier,
 };
+use crate::prefix::{PrefixFrame, PrefixQuery, PrefixTier};
 use crate::ring::Thresholds;
+
+/// Bytes of sixteen upper halves of f32.
+const HALVES: usize = 32;
 
 /// Tiles after which it is seen whether the short form of queries pays.
 const PROBE_TILES: usize = 4;
@@ -54,6 +59,45 @@ impl Avx512 {
     pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
         // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
         unsafe { judge_tiles(self, chunk, judged) }
+    }
+
+    pub(super) fn judge_prefixes(self, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
+        // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
+        unsafe { judge_prefixes(self, chunk, judged) }
+    }
+
+    pub(super) fn encode_tile(
+        self,
+        rows: &FramedRows,
+        dims: usize,
+        lines: &mut [Line],
+        fine: &mut [u8],
+    ) {
+        // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
+        unsafe { encode_tile(rows, dims, lines, fine) }
+    }
+
+    pub(super) fn encode_prefixes(
+        self,
+        frame: &PrefixFrame,
+        rows: &FramedRows,
+        lines: &mut [Line],
+        zs: &mut Vec<f64>,
+    ) {
+        // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
+        unsafe { encode_prefixes(frame, rows, lines, zs) }
+    }
+
+    pub(super) fn product(
+        self,
+        left: &[f64],
+        inner: usize,
+        right: &[f32],
+        width: usize,
+        result: &mut [f64],
+    ) {
+        // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
+        unsafe { product(left, inner, right, width, result) }
     }
 
     pub(super) fn judge_batch(
@@ -107,6 +151,26 @@ fn judge_tiles(lanes: Avx512, chunk: &CodeChunk<'_>, judged: &mut Judged) {
     codes::judge_tiles(lanes, chunk, judged);
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+fn judge_prefixes(lanes: Avx512, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
+    prefix::judge_prefixes(lanes, chunk, judged);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+fn encode_tile(rows: &FramedRows, dims: usize, lines: &mut [Line], fine: &mut [u8]) {
+    crate::code::encode_tile(rows, dims, lines, fine);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+fn encode_prefixes(frame: &PrefixFrame, rows: &FramedRows, lines: &mut [Line], zs: &mut Vec<f64>) {
+    crate::prefix::encode_tile(frame, rows, lines, zs);
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+fn product(left: &[f64], inner: usize, right: &[f32], width: usize, result: &mut [f64]) {
+    crate::prefix::product(left, inner, right, width, result);
+}
+
 /// The first look of all queries of a batch: each tile is read once. With a query in its short form a tile
 /// costs half, and where a row is unsure by that, the tile is looked at again with all of the query.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
@@ -118,16 +182,14 @@ fn judge_batch(
     judged: &mut [Judged; BATCH_QUERIES],
 ) {
     for judged in judged.iter_mut() {
-        judged.begin();
+        judged.begin(rows);
     }
     let tiles = tiles.chunks_exact(batch.short.len() + TAIL_LINES);
-    let (mut left, mut n_again) = (rows, 0);
+    let mut n_again = 0;
     for (i, tile) in tiles.enumerate() {
         let Some((codes, tail)) = tile.split_last_chunk::<TAIL_LINES>() else {
             return;
         };
-        let exist = codes::existing(left);
-        left = left.saturating_sub(TILE_ROWS);
         if i >= PROBE_TILES && 3 * n_again > i * BATCH_QUERIES {
             for (half, judged) in judged.chunks_exact_mut(HALF_QUERIES).enumerate() {
                 let dots = lanes.half_dots(codes, batch, half);
@@ -135,8 +197,8 @@ fn judge_batch(
                 for ((judged, query), dots) in judged.iter_mut().zip(queries).zip(&dots) {
                     let found = lanes.judge(tail, &query.coarse, &query.limits, dots);
                     // Counted as above, or one busy part would be the last to be seen.
-                    n_again += usize::from(found.unsure & exist != 0);
-                    judged.set(i, found, exist, dots);
+                    n_again += usize::from(found.unsure & judged.unsure_in(i) != 0);
+                    judged.narrow_by_codes(i, found, dots);
                 }
             }
             continue;
@@ -144,14 +206,13 @@ fn judge_batch(
         let dots = lanes.short_dots(codes, batch);
         for ((judged, query), dots) in judged.iter_mut().zip(batch.queries).zip(&dots) {
             let found = lanes.judge(tail, &query.short.tier, &query.limits, dots);
-            if found.unsure & exist == 0 {
-                judged.set(i, found, exist, dots);
+            if judged.narrow(i, found).unsure == 0 {
                 continue;
             }
             n_again += 1;
             let dots = lanes.dots(codes, query);
             let found = lanes.judge(tail, &query.coarse, &query.limits, &dots);
-            judged.set(i, found, exist, &dots);
+            judged.narrow_by_codes(i, found, &dots);
         }
     }
 }
@@ -290,8 +351,7 @@ impl CodeLanes for Avx512 {
         // their bytes; `dots` are sixteen i32.
         unsafe {
             let norms_sq = _mm512_loadu_ps(tail[0].as_ptr().cast());
-            let halves = _mm256_loadu_si256(tail[1].as_ptr().cast());
-            let steps = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves)));
+            let steps = from_halves(_mm256_loadu_si256(tail[1].as_ptr().cast()));
             let beta = _mm512_set1_ps(f32::from_le_bytes([
                 tail[1][32],
                 tail[1][33],
@@ -303,20 +363,7 @@ impl CodeLanes for Avx512 {
             let t = _mm512_fmadd_ps(factor, dot, norms_sq);
             let of_norm = _mm512_fmadd_ps(_mm512_set1_ps(tier.b), norms_sq, _mm512_set1_ps(tier.c));
             let e = _mm512_fmadd_ps(_mm512_set1_ps(tier.a), _mm512_mul_ps(beta, steps), of_norm);
-            let (low, high) = (_mm512_sub_ps(t, e), _mm512_add_ps(t, e));
-            // Ordered comparisons: NaN makes each of them false.
-            let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(low, _mm512_set1_ps(limits.outside_above));
-            let below =
-                _mm512_cmp_ps_mask::<_CMP_LT_OQ>(high, _mm512_set1_ps(limits.outside_below));
-            let not_above =
-                _mm512_cmp_ps_mask::<_CMP_LE_OQ>(high, _mm512_set1_ps(limits.inside_hi));
-            let not_below = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(low, _mm512_set1_ps(limits.inside_lo));
-            let outside = above | below;
-            let inside = not_above & not_below & !outside;
-            Masks {
-                inside,
-                unsure: !(outside | inside),
-            }
+            sides(limits, t, e)
         }
     }
 
@@ -359,6 +406,68 @@ impl CodeLanes for Avx512 {
             // SAFETY: a prefetch has no effect that a program can see, whatever the address; this one is
             // inside `values`.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(first.add(at)) }
+        }
+    }
+}
+
+impl PrefixLanes for Avx512 {
+    #[inline(always)]
+    fn nibble_dots(self, codes: &[Line], query: &PrefixQuery) -> [i32; TILE_ROWS] {
+        let (high, _) = query.high.as_chunks::<GROUP>();
+        let (low, _) = query.low.as_chunks::<GROUP>();
+        let (high, low) = (high.as_chunks::<2>().0, low.as_chunks::<2>().0);
+        // SAFETY: `self` proves AVX-512F and VNNI. The load needs no alignment and reads the 64 bytes of one
+        // line; the store fills the array of sixteen i32 that this function owns.
+        unsafe {
+            let nibble = _mm512_set1_epi8(0x0f);
+            let mut sums = [_mm512_setzero_si512(); 4];
+            for ((line, high), low) in codes.iter().zip(high).zip(low) {
+                let line = _mm512_loadu_si512(line.as_ptr().cast());
+                let first = _mm512_and_si512(line, nibble);
+                let second = _mm512_and_si512(_mm512_srli_epi16::<4>(line), nibble);
+                sums[0] = _mm512_dpbusd_epi32(sums[0], first, spread(high[0]));
+                sums[1] = _mm512_dpbusd_epi32(sums[1], first, spread(low[0]));
+                sums[2] = _mm512_dpbusd_epi32(sums[2], second, spread(high[1]));
+                sums[3] = _mm512_dpbusd_epi32(sums[3], second, spread(low[1]));
+            }
+            let high = _mm512_slli_epi32::<8>(_mm512_add_epi32(sums[0], sums[2]));
+            let sum = _mm512_add_epi32(high, _mm512_add_epi32(sums[1], sums[3]));
+            let mut dots = [0; TILE_ROWS];
+            let unbiased = _mm512_sub_epi32(sum, _mm512_set1_epi32(query.bias));
+            _mm512_storeu_si512(dots.as_mut_ptr().cast(), unbiased);
+            dots
+        }
+    }
+
+    #[inline(always)]
+    fn judge_prefix(self, tail: &[Line], query: &PrefixQuery, dots: &[i32; TILE_ROWS]) -> Masks {
+        let PrefixTier { kept, a_rest } = &query.tier;
+        let [norms, halves, rests @ ..] = tail else {
+            // There is no such tile; nothing is known of its rows.
+            return Masks {
+                inside: 0,
+                unsure: u16::MAX,
+            };
+        };
+        let (halves, _) = halves.as_chunks::<HALVES>();
+        // SAFETY: `self` proves AVX-512F, and AVX with it. The loads need no alignment: sixteen f32 are the 64
+        // bytes of the first line, sixteen u16 are 32 bytes each of the others; `dots` are sixteen i32.
+        unsafe {
+            let norms_sq = _mm512_loadu_ps(norms.as_ptr().cast());
+            let steps = from_halves(_mm256_loadu_si256(halves[0].as_ptr().cast()));
+            let betas = from_halves(_mm256_loadu_si256(halves[1].as_ptr().cast()));
+            let dot = _mm512_cvtepi32_ps(_mm512_loadu_si512(dots.as_ptr().cast()));
+            let factor = _mm512_mul_ps(_mm512_set1_ps(kept.minus_two_sigma), steps);
+            let t = _mm512_fmadd_ps(factor, dot, norms_sq);
+            let of_norm = _mm512_fmadd_ps(_mm512_set1_ps(kept.b), norms_sq, _mm512_set1_ps(kept.c));
+            let of_codes = _mm512_mul_ps(betas, steps);
+            let e = _mm512_fmadd_ps(_mm512_set1_ps(kept.a), of_codes, of_norm);
+            let rests = match rests.first() {
+                Some(rests) => from_halves(_mm256_loadu_si256(rests.as_ptr().cast())),
+                None => _mm512_setzero_ps(),
+            };
+            let e = _mm512_fmadd_ps(_mm512_set1_ps(*a_rest), rests, e);
+            sides(&query.limits, t, e)
         }
     }
 }
@@ -427,6 +536,33 @@ impl Avx512 {
             dots
         }
     }
+}
+
+/// On which side of the limits sixteen estimates are, as [`crate::code::sides`] says it of one.
+#[inline(always)]
+unsafe fn sides(limits: &Limits, t: __m512, e: __m512) -> Masks {
+    // SAFETY: these act on registers; the caller proves AVX-512F.
+    unsafe {
+        let (low, high) = (_mm512_sub_ps(t, e), _mm512_add_ps(t, e));
+        // Ordered comparisons: NaN makes each of them false.
+        let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(low, _mm512_set1_ps(limits.outside_above));
+        let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(high, _mm512_set1_ps(limits.outside_below));
+        let not_above = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(high, _mm512_set1_ps(limits.inside_hi));
+        let not_below = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(low, _mm512_set1_ps(limits.inside_lo));
+        let outside = above | below;
+        let inside = not_above & not_below & !outside;
+        Masks {
+            inside,
+            unsure: !(outside | inside),
+        }
+    }
+}
+
+/// The numbers whose upper halves are given.
+#[inline(always)]
+unsafe fn from_halves(halves: __m256i) -> __m512 {
+    // SAFETY: these act on registers; the caller proves AVX-512F.
+    unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(halves))) }
 }
 
 /// The four bytes in each of sixteen lanes.

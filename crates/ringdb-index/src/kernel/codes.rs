@@ -8,7 +8,7 @@
 //! In plain words, for a chunk of tiles:
 //!
 //! ```text
-//! for each tile:                        one stream of reads, no call
+//! for each tile with unsure rows:       one stream of reads, no call
 //!     dots = codes . p                  sixteen rows at once
 //!     inside, unsure = judge(dots)      a bit for each row
 //! for each unsure row:                  fetched some rows ahead
@@ -102,25 +102,49 @@ impl Judged {
         }
     }
 
-    /// Forgets the chunk before.
-    #[inline(always)]
-    pub(super) fn begin(&mut self) {
-        (self.n_inside, self.n_unsure) = (0, 0);
+    /// Forgets the chunk before: all of so many rows are unsure.
+    pub(crate) fn begin(&mut self, rows: usize) {
+        let mut left = rows;
+        for masks in &mut self.masks {
+            *masks = Masks {
+                inside: 0,
+                unsure: existing(left),
+            };
+            left = left.saturating_sub(TILE_ROWS);
+        }
+        (self.n_inside, self.n_unsure) = (0, rows as u32);
     }
 
-    /// What is known of a tile; of the rows in `exist`.
+    /// What was found of a tile, for the rows in it that were unsure.
     #[inline(always)]
-    pub(super) fn set(&mut self, tile: usize, found: Masks, exist: u16, dots: &[i32; TILE_ROWS]) {
-        let masks = Masks {
-            inside: found.inside & exist,
-            unsure: found.unsure & exist,
-        };
-        self.masks[tile % CHUNK_TILES] = masks;
-        self.n_inside += masks.inside.count_ones();
-        self.n_unsure += masks.unsure.count_ones();
-        if masks.unsure != 0 {
+    pub(super) fn narrow(&mut self, tile: usize, found: Masks) -> Masks {
+        let masks = &mut self.masks[tile % CHUNK_TILES];
+        let (inside, unsure) = (found.inside & masks.unsure, found.unsure & masks.unsure);
+        self.n_inside += inside.count_ones();
+        self.n_unsure -= (masks.unsure ^ unsure).count_ones();
+        masks.inside |= inside;
+        masks.unsure = unsure;
+        *masks
+    }
+
+    /// The same, by codes: their dot products are needed again where rows stay unsure.
+    #[inline(always)]
+    pub(super) fn narrow_by_codes(&mut self, tile: usize, found: Masks, dots: &[i32; TILE_ROWS]) {
+        if self.narrow(tile, found).unsure != 0 {
             self.dots[tile % CHUNK_TILES] = *dots;
         }
+    }
+
+    /// The rows of a tile that are unsure.
+    #[inline(always)]
+    pub(super) fn unsure_in(&self, tile: usize) -> u16 {
+        self.masks[tile % CHUNK_TILES].unsure
+    }
+
+    /// The tiles that have unsure rows, among so many, ascending.
+    pub(crate) fn open_tiles(&self, tiles: usize) -> impl Iterator<Item = usize> {
+        let masks = self.masks[..tiles].iter().enumerate();
+        masks.filter_map(|(tile, masks)| (masks.unsure != 0).then_some(tile))
     }
 
     #[cfg(test)]
@@ -180,21 +204,21 @@ impl Judged {
     }
 }
 
-/// The first look: every row of the chunk by its code.
+/// Every row that is unsure by its code.
 #[inline(always)]
 pub(super) fn judge_tiles<L: CodeLanes>(lanes: L, chunk: &CodeChunk<'_>, judged: &mut Judged) {
     let query = chunk.query;
-    judged.begin();
     let tiles = chunk.tiles.chunks_exact(query.groups + TAIL_LINES);
-    let mut left = chunk.rows;
     for (i, tile) in tiles.enumerate() {
+        if judged.unsure_in(i) == 0 {
+            continue;
+        }
         let Some((codes, tail)) = tile.split_last_chunk::<TAIL_LINES>() else {
             return;
         };
         let dots = lanes.dots(codes, query);
         let found = lanes.judge(tail, &query.coarse, &query.limits, &dots);
-        judged.set(i, found, existing(left), &dots);
-        left = left.saturating_sub(TILE_ROWS);
+        judged.narrow_by_codes(i, found, &dots);
     }
 }
 
@@ -215,20 +239,21 @@ pub(super) fn judge_one_by_one<L: CodeLanes>(
             rows,
             query,
         };
+        judged.begin(rows);
         judge_tiles(lanes, &chunk, judged);
     }
 }
 
 /// A bit for each row of a tile that exists, if so many are left.
 #[inline(always)]
-pub(super) fn existing(left: usize) -> u16 {
+fn existing(left: usize) -> u16 {
     match left {
         TILE_ROWS.. => u16::MAX,
         _ => (1 << left) - 1,
     }
 }
 
-/// The second look: the rows `unsure` of the chunk, ascending, by their fine codes. Writes those that
+/// The rows `unsure` of the chunk, ascending, by their fine codes. Writes those that
 /// are unsure still to the front of `left` and returns how many there are.
 #[inline(always)]
 pub(super) fn judge_fine<L: CodeLanes>(
@@ -269,7 +294,7 @@ pub(super) fn judge_fine<L: CodeLanes>(
     n
 }
 
-/// The last look: the rows `unsure` of the chunk by their coordinates.
+/// The rows `unsure` of the chunk by their coordinates.
 #[inline(always)]
 pub(super) fn judge_rows<L: CodeLanes>(
     lanes: L,

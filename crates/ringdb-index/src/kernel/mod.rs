@@ -7,7 +7,8 @@
 
 use std::fmt;
 
-use crate::code::{BATCH_QUERIES, CodeBatch, Line};
+use crate::code::{BATCH_QUERIES, CodeBatch, FramedRows, Line};
+use crate::prefix::PrefixFrame;
 use crate::ring::Thresholds;
 
 mod chunk;
@@ -17,6 +18,7 @@ mod narrow;
 mod lanes;
 
 mod codes;
+mod prefix;
 
 mod scalar;
 
@@ -32,6 +34,7 @@ mod tests;
 
 pub(crate) use chunk::{CHUNK_ROWS, Chunk, Prepared};
 pub(crate) use codes::{CodeChunk, Judged};
+pub(crate) use prefix::PrefixChunk;
 
 /// An inner loop for one instruction set, proven to run on this processor.
 ///
@@ -114,7 +117,20 @@ impl Kernel {
         }
     }
 
-    /// The first look at a chunk of tiles: all rows by their codes.
+    /// Decides rows of a chunk of tiles that are unsure, by their prefixes.
+    pub(crate) fn judge_prefixes(self, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(set) => set.judge_prefixes(chunk, judged),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(set) => set.judge_prefixes(chunk, judged),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(set) => set.judge_prefixes(chunk, judged),
+            Set::Scalar(set) => set.judge_prefixes(chunk, judged),
+        }
+    }
+
+    /// Decides rows of a chunk of tiles that are unsure, by their codes.
     pub(crate) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -127,7 +143,7 @@ impl Kernel {
         }
     }
 
-    /// The first look of all queries of a batch at the `rows` rows of a chunk of tiles.
+    /// All queries of a batch at the `rows` rows of a chunk of tiles, by their codes.
     pub(crate) fn judge_batch(
         self,
         tiles: &[Line],
@@ -146,7 +162,7 @@ impl Kernel {
         }
     }
 
-    /// The second look: the rows `unsure`, ascending, by the fine codes of the chunk. Writes those that
+    /// The rows `unsure`, ascending, by the fine codes of the chunk. Writes those that
     /// are unsure still to the front of `left` and returns how many there are.
     pub(crate) fn judge_fine(
         self,
@@ -167,7 +183,7 @@ impl Kernel {
         }
     }
 
-    /// The last look: the rows `unsure` by the coordinates of the chunk. Returns how many are inside.
+    /// The rows `unsure` by the coordinates of the chunk. Returns how many are inside.
     pub(crate) fn judge_rows(
         self,
         coordinates: &[f32],
@@ -184,6 +200,67 @@ impl Kernel {
             #[cfg(target_arch = "aarch64")]
             Set::Neon(set) => set.judge_rows(coordinates, query, thresholds, unsure, judged),
             Set::Scalar(set) => set.judge_rows(coordinates, query, thresholds, unsure, judged),
+        }
+    }
+}
+
+/// What makes codes: plain code that each instruction set compiles for itself, to the same bits.
+impl Kernel {
+    /// The codes of the rows of a tile, and their fine codes.
+    pub(crate) fn encode_tile(
+        self,
+        rows: &FramedRows,
+        dims: usize,
+        lines: &mut [Line],
+        fine: &mut [u8],
+    ) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(set) => set.encode_tile(rows, dims, lines, fine),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(set) => set.encode_tile(rows, dims, lines, fine),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(set) => set.encode_tile(rows, dims, lines, fine),
+            Set::Scalar(set) => set.encode_tile(rows, dims, lines, fine),
+        }
+    }
+
+    /// The prefixes of the rows of a tile; `zs` is room for what is kept of them.
+    pub(crate) fn encode_prefixes(
+        self,
+        frame: &PrefixFrame,
+        rows: &FramedRows,
+        lines: &mut [Line],
+        zs: &mut Vec<f64>,
+    ) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(set) => set.encode_prefixes(frame, rows, lines, zs),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(set) => set.encode_prefixes(frame, rows, lines, zs),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(set) => set.encode_prefixes(frame, rows, lines, zs),
+            Set::Scalar(set) => set.encode_prefixes(frame, rows, lines, zs),
+        }
+    }
+
+    /// Rows of `inner` numbers times a matrix with rows of `width` numbers, a multiple of 16.
+    pub(crate) fn product(
+        self,
+        left: &[f64],
+        inner: usize,
+        right: &[f32],
+        width: usize,
+        result: &mut [f64],
+    ) {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(set) => set.product(left, inner, right, width, result),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(set) => set.product(left, inner, right, width, result),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(set) => set.product(left, inner, right, width, result),
+            Set::Scalar(set) => set.product(left, inner, right, width, result),
         }
     }
 }

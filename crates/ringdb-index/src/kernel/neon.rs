@@ -14,7 +14,9 @@ use std::arch::is_aarch64_feature_detected;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
 use super::codes::{self, CodeChunk, CodeLanes, Judged};
 use super::lanes::{self, Lanes};
-use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, GROUP, Line, TILE_ROWS};
+use super::prefix::{self, PrefixChunk, PrefixLanes};
+use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, FramedRows, GROUP, Line, TILE_ROWS};
+use crate::prefix::{PrefixFrame, PrefixQuery};
 use crate::ring::Thresholds;
 
 /// Proof that this processor has NEON.
@@ -40,6 +42,45 @@ impl Neon {
     pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
         // SAFETY: as in `hits`, NEON is there because `self` is.
         unsafe { judge_tiles(self, chunk, judged) }
+    }
+
+    pub(super) fn judge_prefixes(self, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
+        // SAFETY: as in `hits`, NEON is there because `self` is.
+        unsafe { judge_prefixes(self, chunk, judged) }
+    }
+
+    pub(super) fn encode_tile(
+        self,
+        rows: &FramedRows,
+        dims: usize,
+        lines: &mut [Line],
+        fine: &mut [u8],
+    ) {
+        // SAFETY: as in `hits`, NEON is there because `self` is.
+        unsafe { encode_tile(rows, dims, lines, fine) }
+    }
+
+    pub(super) fn encode_prefixes(
+        self,
+        frame: &PrefixFrame,
+        rows: &FramedRows,
+        lines: &mut [Line],
+        zs: &mut Vec<f64>,
+    ) {
+        // SAFETY: as in `hits`, NEON is there because `self` is.
+        unsafe { encode_prefixes(frame, rows, lines, zs) }
+    }
+
+    pub(super) fn product(
+        self,
+        left: &[f64],
+        inner: usize,
+        right: &[f32],
+        width: usize,
+        result: &mut [f64],
+    ) {
+        // SAFETY: as in `hits`, NEON is there because `self` is.
+        unsafe { product(left, inner, right, width, result) }
     }
 
     pub(super) fn judge_batch(
@@ -91,6 +132,26 @@ fn s64(lanes: Neon, row: &[f32], query: &Prepared) -> f64 {
 #[target_feature(enable = "neon")]
 fn judge_tiles(lanes: Neon, chunk: &CodeChunk<'_>, judged: &mut Judged) {
     codes::judge_tiles(lanes, chunk, judged);
+}
+
+#[target_feature(enable = "neon")]
+fn judge_prefixes(lanes: Neon, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
+    prefix::judge_prefixes(lanes, chunk, judged);
+}
+
+#[target_feature(enable = "neon")]
+fn encode_tile(rows: &FramedRows, dims: usize, lines: &mut [Line], fine: &mut [u8]) {
+    crate::code::encode_tile(rows, dims, lines, fine);
+}
+
+#[target_feature(enable = "neon")]
+fn encode_prefixes(frame: &PrefixFrame, rows: &FramedRows, lines: &mut [Line], zs: &mut Vec<f64>) {
+    crate::prefix::encode_tile(frame, rows, lines, zs);
+}
+
+#[target_feature(enable = "neon")]
+fn product(left: &[f64], inner: usize, right: &[f32], width: usize, result: &mut [f64]) {
+    crate::prefix::product(left, inner, right, width, result);
 }
 
 #[target_feature(enable = "neon")]
@@ -234,4 +295,35 @@ impl CodeLanes for Neon {
     /// The instruction cannot be had in stable Rust.
     #[inline(always)]
     fn prefetch<T>(self, _values: &[T]) {}
+}
+
+impl PrefixLanes for Neon {
+    #[inline(always)]
+    fn nibble_dots(self, codes: &[Line], query: &PrefixQuery) -> [i32; TILE_ROWS] {
+        let (whole, _) = query.whole.as_chunks::<GROUP>();
+        let (whole, _) = whole.as_chunks::<2>();
+        // SAFETY: `self` proves NEON. The loads need the alignment of one element only; four of sixteen
+        // bytes cover the 64 of a line, two read the four i16 of a group each.
+        unsafe {
+            // A register for each row, with a sum for each of four numbers.
+            let mut sums = [vdupq_n_s32(0); TILE_ROWS];
+            for (line, [p, q]) in codes.iter().zip(whole) {
+                let pairs = [vld1_s16(p.as_ptr()), vld1_s16(q.as_ptr())];
+                let (quarters, _) = line.as_chunks::<16>();
+                for (sums, quarter) in sums.as_chunks_mut::<4>().0.iter_mut().zip(quarters) {
+                    let bytes = vld1q_u8(quarter.as_ptr());
+                    let nibbles = [vandq_u8(bytes, vdupq_n_u8(0x0f)), vshrq_n_u8::<4>(bytes)];
+                    for (codes, p) in nibbles.into_iter().zip(pairs) {
+                        let first = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(codes)));
+                        let second = vreinterpretq_s16_u16(vmovl_high_u8(codes));
+                        sums[0] = vmlal_s16(sums[0], vget_low_s16(first), p);
+                        sums[1] = vmlal_s16(sums[1], vget_high_s16(first), p);
+                        sums[2] = vmlal_s16(sums[2], vget_low_s16(second), p);
+                        sums[3] = vmlal_s16(sums[3], vget_high_s16(second), p);
+                    }
+                }
+            }
+            sums.map(|sums| vaddvq_s32(sums).wrapping_sub(query.bias))
+        }
+    }
 }

@@ -7,7 +7,9 @@
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
 use super::codes::{self, CodeChunk, CodeLanes, Judged};
 use super::lanes::{self, Lanes};
-use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, GROUP, Line, TILE_ROWS};
+use super::prefix::{self, PrefixChunk, PrefixLanes};
+use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, FramedRows, GROUP, Line, TILE_ROWS};
+use crate::prefix::{NIBBLE_GROUP, PrefixFrame, PrefixQuery};
 use crate::ring::Thresholds;
 
 /// Needs no proof: every processor runs this.
@@ -25,6 +27,41 @@ impl Scalar {
 
     pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
         codes::judge_tiles(self, chunk, judged);
+    }
+
+    pub(super) fn judge_prefixes(self, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
+        prefix::judge_prefixes(self, chunk, judged);
+    }
+
+    pub(super) fn encode_tile(
+        self,
+        rows: &FramedRows,
+        dims: usize,
+        lines: &mut [Line],
+        fine: &mut [u8],
+    ) {
+        crate::code::encode_tile(rows, dims, lines, fine);
+    }
+
+    pub(super) fn encode_prefixes(
+        self,
+        frame: &PrefixFrame,
+        rows: &FramedRows,
+        lines: &mut [Line],
+        zs: &mut Vec<f64>,
+    ) {
+        crate::prefix::encode_tile(frame, rows, lines, zs);
+    }
+
+    pub(super) fn product(
+        self,
+        left: &[f64],
+        inner: usize,
+        right: &[f32],
+        width: usize,
+        result: &mut [f64],
+    ) {
+        crate::prefix::product(left, inner, right, width, result);
     }
 
     pub(super) fn judge_batch(
@@ -117,4 +154,21 @@ impl CodeLanes for Scalar {
     /// Plain Rust has no word for it.
     #[inline(always)]
     fn prefetch<T>(self, _values: &[T]) {}
+}
+
+impl PrefixLanes for Scalar {
+    #[inline(always)]
+    fn nibble_dots(self, codes: &[Line], query: &PrefixQuery) -> [i32; TILE_ROWS] {
+        let mut dots = [-query.bias; TILE_ROWS];
+        for (line, p) in codes.iter().zip(query.whole.as_chunks::<NIBBLE_GROUP>().0) {
+            let (first, second) = p.split_at(GROUP);
+            for (dot, bytes) in dots.iter_mut().zip(line.as_chunks::<GROUP>().0) {
+                for ((&byte, &p), &q) in bytes.iter().zip(first).zip(second) {
+                    *dot += i32::from(byte & 0x0f) * i32::from(p);
+                    *dot += i32::from(byte >> 4) * i32::from(q);
+                }
+            }
+        }
+        dots
+    }
 }

@@ -3,8 +3,8 @@
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use ringdb_index::{
-    CodeFrame, Codes, Error, Explain, Guard, Kernel, Ring, Rows, Segment, Tier, Trusted, count,
-    distance, encode, ring_ids, search,
+    CodeFrame, Codes, Encoded, Error, Explain, Guard, Kernel, Prefix, PrefixFrame, Ring, Rows,
+    Segment, Tier, Trusted, count, distance, encode, ring_ids, search,
 };
 
 use crate::data::{KINDS, Kind};
@@ -15,45 +15,73 @@ pub(crate) struct Coded {
     frame: CodeFrame,
     codes: Vec<u8>,
     fine: Vec<u8>,
+    prefix_frame: PrefixFrame,
+    prefix: Vec<u8>,
 }
 
 impl Coded {
     pub(crate) fn new(data: &[f32], dims: usize) -> Self {
         let rows = Rows::new(data, dims).expect("whole rows");
         let frame = CodeFrame::of(rows);
-        let (mut codes, mut fine) = (Vec::new(), Vec::new());
-        encode(rows, &frame, |more, more_fine| {
-            codes.extend_from_slice(more);
-            fine.extend_from_slice(more_fine);
+        let prefix_frame = PrefixFrame::forced(rows, &frame);
+        let (mut codes, mut fine, mut prefix) = (Vec::new(), Vec::new(), Vec::new());
+        encode(rows, &frame, Some(&prefix_frame), |more: Encoded<'_>| {
+            codes.extend_from_slice(more.codes);
+            fine.extend_from_slice(more.fine);
+            prefix.extend_from_slice(more.prefix);
             Ok::<(), Error>(())
         })
         .expect("codes");
         let read = CodeFrame::read(&codes, rows.len(), dims).expect("a frame");
         assert_eq!(read, Some(frame.clone()), "the head is the frame");
-        Self { frame, codes, fine }
+        let read = PrefixFrame::read(&prefix, rows.len(), dims).expect("a frame");
+        assert_eq!(read, Some(prefix_frame.clone()), "the head is the frame");
+        Self {
+            frame,
+            codes,
+            fine,
+            prefix_frame,
+            prefix,
+        }
     }
 
+    /// With codes, and no prefixes.
     pub(crate) fn segment<'a>(&'a self, rows: Rows<'a>) -> Segment<'a> {
         let codes = Codes::new(&self.frame, &self.codes, &self.fine).expect("their sizes");
         Segment::with_codes(rows, codes).expect("codes of these rows")
+    }
+
+    pub(crate) fn with_prefix<'a>(&'a self, rows: Rows<'a>) -> Segment<'a> {
+        let prefix = Prefix::new(&self.prefix_frame, &self.prefix).expect("their size");
+        let segment = self.segment(rows).and_prefix(prefix);
+        segment.expect("prefixes of these rows")
     }
 }
 
 /// The sums that the report of one search has to keep.
 pub(crate) fn check_explain(explain: &Explain, rows: Rows<'_>, hits: usize) {
     check_tiers(explain, rows.dims());
-    let (codes, scan) = (explain.tier(Tier::Codes), explain.tier(Tier::Scan));
-    assert_eq!(codes.rows + scan.rows, rows.len() as u64, "{explain}");
+    let of = |tier| explain.tier(tier);
+    let (prefix, codes, scan) = (of(Tier::Prefix), of(Tier::Codes), of(Tier::Scan));
+    let by_prefix = prefix.outside + prefix.inside;
+    assert_eq!(
+        by_prefix + codes.rows + scan.rows,
+        rows.len() as u64,
+        "{explain}"
+    );
+    assert!(codes.rows >= prefix.unsure, "{explain}");
     assert_eq!(explain.hits(), hits as u64, "{explain}");
     let tile = (rows.dims() as u64).div_ceil(4) * 64 + 128;
     // Codes of a chunk may be read for nothing.
     let seen = codes.bytes / tile * 16;
     let padded = codes.rows..codes.rows + 16 * explain.spans();
+    let passes_rows_over = explain.switched() > 0 || prefix.rows > 0;
     assert!(
-        padded.contains(&seen) || (seen > codes.rows && explain.switched() > 0),
+        padded.contains(&seen) || (seen > codes.rows && passes_rows_over),
         "{explain}"
     );
     assert!(explain.switched() <= explain.spans(), "{explain}");
+    assert!(explain.left_prefix() <= explain.spans(), "{explain}");
     assert_eq!(
         scan.rows > 0 && codes.bytes > 0,
         explain.switched() > 0,
@@ -207,6 +235,7 @@ enum Refused {
     Rows,
     Codes,
     Fine,
+    Prefix,
     Index(Error),
 }
 
@@ -225,6 +254,7 @@ impl Refusing {
             (Refused::Rows, Refused::Rows) => Err(Refused::Rows),
             (Refused::Codes, Refused::Codes) => Err(Refused::Codes),
             (Refused::Fine, Refused::Fine) => Err(Refused::Fine),
+            (Refused::Prefix, Refused::Prefix) => Err(Refused::Prefix),
             _ => Ok(()),
         }
     }
@@ -249,6 +279,13 @@ impl Guard for Refusing {
         assert_eq!(bytes.len(), 64);
         self.unless(&Refused::Fine)
     }
+
+    fn prefix(&self, bytes: std::ops::Range<usize>) -> Result<(), Refused> {
+        assert!(
+            !bytes.is_empty() && bytes.start.is_multiple_of(64) && bytes.end.is_multiple_of(64)
+        );
+        self.unless(&Refused::Prefix)
+    }
 }
 
 #[test]
@@ -262,13 +299,14 @@ fn nothing_is_read_that_the_guard_does_not_let_pass() {
     let ring = Ring::between(d, d).expect("legal bounds");
     let run = |guard| {
         search(
-            coded.segment(rows),
+            coded.with_prefix(rows),
             query,
             &ring,
             Kernel::fastest(),
             &Refusing(guard),
         )
     };
+    assert_eq!(run(Refused::Prefix).err(), Some(Refused::Prefix));
     assert_eq!(run(Refused::Codes).err(), Some(Refused::Codes));
     assert_eq!(run(Refused::Fine).err(), Some(Refused::Fine));
     assert_eq!(run(Refused::Rows).err(), Some(Refused::Rows));
@@ -290,17 +328,20 @@ fn nothing_is_read_that_the_guard_does_not_let_pass() {
 fn codes_that_do_not_fit_are_refused_and_named() {
     let data = uniform(40 * 16, 8);
     let rows = Rows::new(&data, 16).expect("whole rows");
-    let Coded { frame, codes, fine } = Coded::new(&data, 16);
+    let coded = Coded::new(&data, 16);
+    let Coded {
+        frame, codes, fine, ..
+    } = &coded;
     let text = |error: Error| error.to_string();
-    let short = Codes::new(&frame, &codes[1..], &fine).expect_err("too short");
+    let short = Codes::new(frame, &codes[1..], fine).expect_err("too short");
     let expected = format!(
         "bytes of codes: {}, not those of these rows",
         codes.len() - 1
     );
     assert_eq!(text(short), expected);
-    let short = Codes::new(&frame, &codes, &fine[1..]).expect_err("too short");
+    let short = Codes::new(frame, codes, &fine[1..]).expect_err("too short");
     assert!(text(short).starts_with("bytes of fine codes: 639"));
-    let whole = Codes::new(&frame, &codes, &fine).expect("their sizes");
+    let whole = Codes::new(frame, codes, fine).expect("their sizes");
     let fewer = Rows::new(&data[16..], 16).expect("whole rows");
     assert!(
         text(Segment::with_codes(fewer, whole).expect_err("more codes"))
@@ -316,8 +357,24 @@ fn codes_that_do_not_fit_are_refused_and_named() {
             .expect("codes of these rows")
             .has_codes()
     );
-    let other = encode(fewer, &frame, |_, _| Ok::<(), Error>(()));
+    let nothing = |_: Encoded<'_>| Ok::<(), Error>(());
+    let other = encode(fewer, frame, None, nothing);
     assert!(text(other.expect_err("another frame")).contains("rows of the frame"));
+    let own = CodeFrame::of(fewer);
+    let other = encode(fewer, &own, Some(&coded.prefix_frame), nothing);
+    assert!(text(other.expect_err("another frame")).contains("rows of the frame"));
+    let short = Prefix::new(&coded.prefix_frame, &coded.prefix[1..]);
+    assert!(text(short.expect_err("too short")).starts_with("bytes of prefixes: 831"));
+    let prefix = Prefix::new(&coded.prefix_frame, &coded.prefix).expect("their size");
+    for (rows, expected) in [
+        (fewer, "rows of prefixes: 40"),
+        (wider, "dims of prefixes: 16"),
+    ] {
+        let refused = Segment::new(rows).and_prefix(prefix);
+        assert!(text(refused.expect_err("other rows")).contains(expected));
+    }
+    let of_no_use = Segment::new(rows).and_prefix(prefix);
+    assert!(!of_no_use.expect("prefixes of these rows").has_prefix());
     let read = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut codes = codes.clone();
         change(&mut codes);
@@ -333,7 +390,7 @@ fn codes_that_do_not_fit_are_refused_and_named() {
     assert!(read(&|head| head[8] = 41).contains("rows of codes: 41"));
     assert!(read(&|head| head[17] = 1).contains("exponent of codes"));
     assert!(read(&|head| head[23] = 0xff).contains("typical norm of codes"));
-    let wide = CodeFrame::read(&codes, 40, 70_000);
+    let wide = CodeFrame::read(codes, 40, 70_000);
     assert!(text(wide.expect_err("too many dims")).contains("dims of codes: 70000"));
     let nan = read(&|head| head[68..72].copy_from_slice(&f32::NAN.to_le_bytes()));
     assert!(nan.contains("centre of codes not finite at: 1"), "{nan}");
@@ -352,11 +409,15 @@ fn arbitrary_codes_break_nothing() {
             let head = coded.codes.len() - 7 * ((dims.div_ceil(4) + 2) * 64);
             rng.fill(&mut coded.codes[head..]);
             rng.fill(&mut coded.fine[..]);
+            let head = coded.prefix_frame.head_bytes();
+            rng.fill(&mut coded.prefix[head..]);
             for kernel in kernels() {
                 let ring = Ring::between(0.5, 2.0).expect("legal bounds");
-                let (ids, _) = search(coded.segment(rows), &data[..dims], &ring, kernel, &Trusted)
-                    .expect("a legal search");
-                assert!(ids.is_sorted() && ids.last().is_none_or(|&id| id < 100));
+                for segment in [coded.segment(rows), coded.with_prefix(rows)] {
+                    let (ids, _) = search(segment, &data[..dims], &ring, kernel, &Trusted)
+                        .expect("a legal search");
+                    assert!(ids.is_sorted() && ids.last().is_none_or(|&id| id < 100));
+                }
             }
         }
     }
@@ -376,5 +437,6 @@ fn every_kind_has_the_same_codes_whatever_the_threads() {
         };
         let (one, many) = (with(1), with(7));
         assert!(one.codes == many.codes && one.fine == many.fine, "{kind:?}");
+        assert!(one.prefix == many.prefix, "{kind:?}");
     }
 }

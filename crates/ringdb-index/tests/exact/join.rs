@@ -162,6 +162,10 @@ impl Guard for UpTo {
     fn fine(&self, _: Range<usize>) -> Result<(), Error> {
         Ok(())
     }
+
+    fn prefix(&self, _: Range<usize>) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 #[test]

@@ -140,15 +140,22 @@ fn check_kind(kind: Kind, dims: usize, kernels: &[Kernel]) -> usize {
                     found, expected,
                     "{kernel}, {kind:?}, {dims} dims, query {i}, {ring}"
                 );
-                let (by_codes, explain) =
-                    search(coded.segment(rows), &query, &ring, kernel, &Trusted)
-                        .expect("a legal search");
-                assert_eq!(
-                    by_codes, expected,
-                    "{kernel} with codes, {kind:?}, {dims} dims, query {i}, {ring}"
-                );
-                check_explain(&explain, rows, expected.len());
-                compared += 2;
+                compared += 1;
+                for segment in [coded.segment(rows), coded.with_prefix(rows)] {
+                    let with = if segment.has_prefix() {
+                        "prefixes"
+                    } else {
+                        "codes"
+                    };
+                    let (by_codes, explain) =
+                        search(segment, &query, &ring, kernel, &Trusted).expect("a legal search");
+                    assert_eq!(
+                        by_codes, expected,
+                        "{kernel} with {with}, {kind:?}, {dims} dims, query {i}, {ring}"
+                    );
+                    check_explain(&explain, rows, expected.len());
+                    compared += 1;
+                }
             }
         }
     }

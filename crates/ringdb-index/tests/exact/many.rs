@@ -205,6 +205,10 @@ impl Guard for Refusing {
     fn fine(&self, _: Range<usize>) -> Result<(), Error> {
         Ok(())
     }
+
+    fn prefix(&self, _: Range<usize>) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 #[test]

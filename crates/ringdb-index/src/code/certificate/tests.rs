@@ -7,15 +7,11 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::code::layout::{TAIL_LINES, TILE_ROWS, TileTail, ZERO, fine_stride};
 use crate::code::{Codes, Line};
+use crate::data::{KINDS, Kind};
 use crate::distance::s64;
-use crate::encode;
 use crate::ring::Ring;
 use crate::rows::Rows;
-
-#[path = "../../../tests/exact/data.rs"]
-mod data;
-
-use data::{KINDS, Kind};
+use crate::{Encoded, encode};
 
 const SEED: u64 = 0x0c0d_e5ee;
 
@@ -36,12 +32,12 @@ impl Built {
         let view = Rows::new(&rows, dims).unwrap();
         let frame = CodeFrame::of(view);
         let (mut codes, mut fine) = (Vec::new(), Vec::new());
-        let write = |more: &[u8], more_fine: &[u8]| {
-            codes.extend_from_slice(more);
-            fine.extend_from_slice(more_fine);
+        let write = |more: Encoded<'_>| {
+            codes.extend_from_slice(more.codes);
+            fine.extend_from_slice(more.fine);
             Ok::<(), crate::Error>(())
         };
-        encode(view, &frame, write).unwrap();
+        encode(view, &frame, None, write).unwrap();
         Self {
             rows,
             dims,

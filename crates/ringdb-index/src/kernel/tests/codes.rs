@@ -57,6 +57,7 @@ fn look(kernel: Kernel, chunk: &CodeChunk<'_>, fine: &[u8]) -> Seen {
     let n_tiles = chunk.rows.div_ceil(TILE_ROWS);
     let mut judged = Judged::new();
     let (mut unsure, mut left) = ([0; CHUNK_ROWS], [0; CHUNK_ROWS]);
+    judged.begin(chunk.rows);
     kernel.judge_tiles(chunk, &mut judged);
     let masks = judged.masks(n_tiles).iter();
     let after_codes = masks.map(|masks| (masks.inside, masks.unsure)).collect();
@@ -147,6 +148,7 @@ fn dot_products_are_exact_where_they_are_largest() {
                     query: &query,
                 };
                 let mut judged = Judged::new();
+                judged.begin(chunk.rows);
                 kernel.judge_tiles(&chunk, &mut judged);
                 assert_eq!(
                     judged.dots[0], [expected; TILE_ROWS],

@@ -2,6 +2,7 @@
 //! rings turn into thresholds and rows into spans is tested elsewhere.
 
 mod codes;
+mod prefix;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
