@@ -5,7 +5,7 @@ use std::path::Path;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
-use ringdb_index::{CodeFrame, Codes, Encoded, Rows, Segment, encode};
+use ringdb_index::{CodeFrame, Codes, Encoded, Prefix, PrefixFrame, Rows, Segment, encode};
 use ringdb_npy::{Npy, NpyError};
 use ringdb_storage::{
     Derived, DerivedWriter, PayloadCodec, Segment as Kept, SegmentWriter, Vectors,
@@ -43,6 +43,7 @@ pub enum DataSet {
 pub struct Data {
     kept: Kept<()>,
     frame: CodeFrame,
+    prefix_frame: Option<PrefixFrame>,
     /// One line on what the rows are.
     pub origin: String,
 }
@@ -95,8 +96,13 @@ impl Data {
         let kept: Kept<()> = writer.finish_with(derive)?;
         let codes = kept.codes.as_ref().ok_or("no rows, no codes")?;
         let frame = CodeFrame::read(codes.bytes(), kept.vectors.len(), dims)?;
+        let prefix_frame = match &kept.prefix {
+            Some(prefix) => PrefixFrame::read(prefix.bytes(), kept.vectors.len(), dims)?,
+            None => None,
+        };
         Ok(Self {
             frame: frame.ok_or("codes of another form")?,
+            prefix_frame,
             kept,
             origin,
         })
@@ -124,7 +130,13 @@ impl Data {
     #[must_use]
     pub fn segment(&self) -> Segment<'_> {
         let codes = Codes::new(&self.frame, bytes(&self.kept.codes), bytes(&self.kept.fine));
-        Segment::with_codes(self.view(), codes.expect("codes")).expect("codes of these rows")
+        let segment = Segment::with_codes(self.view(), codes.expect("codes"));
+        let segment = segment.expect("codes of these rows");
+        let Some(frame) = &self.prefix_frame else {
+            return segment;
+        };
+        let prefix = Prefix::new(frame, bytes(&self.kept.prefix)).expect("prefixes");
+        segment.and_prefix(prefix).expect("prefixes of these rows")
     }
 
     /// Queries: stored rows and, in turn with them, vectors of the same kind that are not stored.
@@ -159,10 +171,13 @@ fn bytes(derived: &Option<Derived>) -> &[u8] {
 fn derive(vectors: &Vectors, writer: &mut DerivedWriter<'_>) -> Result<()> {
     let rows = Rows::new(vectors.as_slice(), vectors.dims())?;
     let frame = CodeFrame::of(rows);
-    writer.reserve(frame.codes_bytes(), frame.fine_bytes())?;
-    encode(rows, &frame, None, |part: Encoded<'_>| {
+    let prefix = PrefixFrame::of(rows, &frame);
+    let prefix_bytes = prefix.as_ref().map_or(0, PrefixFrame::bytes);
+    writer.reserve(frame.codes_bytes(), frame.fine_bytes(), prefix_bytes)?;
+    encode(rows, &frame, prefix.as_ref(), |part: Encoded<'_>| {
         writer.codes(part.codes)?;
-        Ok(writer.fine(part.fine)?)
+        writer.fine(part.fine)?;
+        Ok(writer.prefix(part.prefix)?)
     })
 }
 

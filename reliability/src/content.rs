@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rand::Rng;
 use rand::rngs::SmallRng;
 use ringdb::{BuildOptions, Codes, PayloadCodec, RingDb, SealedRingDb};
-use ringdb_index::{CodeFrame, Encoded, Rows, distance, encode};
+use ringdb_index::{CodeFrame, Encoded, PrefixFrame, Rows, distance, encode};
 use ringdb_storage::disk::Disk;
 use ringdb_storage::{Derived, DerivedWriter, Segment, SegmentWriter, rederive_on};
 use serde::de::DeserializeOwned;
@@ -157,6 +157,7 @@ pub(crate) struct Content<V> {
 pub(crate) struct Coded {
     pub(crate) codes: Vec<u8>,
     pub(crate) fine: Vec<u8>,
+    pub(crate) prefix: Vec<u8>,
 }
 
 /// How far the second row of a pair lies from the first in each dim, at most. Codes of coordinates up to 1
@@ -188,9 +189,12 @@ impl<V: Value> Content<V> {
         if n_rows > 0 {
             let rows = Rows::new(&content.rows, dims)?;
             let mut coded = Coded::default();
-            encode(rows, &CodeFrame::of(rows), None, |part: Encoded<'_>| {
+            let frame = CodeFrame::of(rows);
+            let prefix = PrefixFrame::forced(rows, &frame);
+            encode(rows, &frame, Some(&prefix), |part: Encoded<'_>| {
                 coded.codes.extend_from_slice(part.codes);
                 coded.fine.extend_from_slice(part.fine);
+                coded.prefix.extend_from_slice(part.prefix);
                 Ok::<(), ringdb_index::Error>(())
             })?;
             content.codes = Some(coded);
@@ -247,9 +251,14 @@ impl<V: Value> Content<V> {
 
     fn derive(&self, writer: &mut DerivedWriter<'_>) -> ringdb_storage::Result<()> {
         match &self.codes {
-            Some(Coded { codes, fine }) => {
+            Some(Coded {
+                codes,
+                fine,
+                prefix,
+            }) => {
                 writer.codes(codes)?;
-                writer.fine(fine)
+                writer.fine(fine)?;
+                writer.prefix(prefix)
             }
             None => Ok(()),
         }
@@ -296,7 +305,12 @@ impl<V: Value> Content<V> {
         }
         let expected = self.codes.as_ref();
         compare_derived("codes", &segment.codes, expected.map(|it| &it.codes[..]))?;
-        compare_derived("fine codes", &segment.fine, expected.map(|it| &it.fine[..]))
+        compare_derived("fine codes", &segment.fine, expected.map(|it| &it.fine[..]))?;
+        compare_derived(
+            "prefixes",
+            &segment.prefix,
+            expected.map(|it| &it.prefix[..]),
+        )
     }
 
     /// As [`Self::compare`], through the face that programs use.

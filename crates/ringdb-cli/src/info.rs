@@ -22,6 +22,7 @@ pub(crate) fn run(args: &args::Opened, out: &mut impl Write) -> Result<(), Error
     // Their sizes are among those of the files.
     let codes = match db.has_codes() {
         _ if args.no_codes => "not looked at",
+        true if db.has_prefix() => "codes.bin, fine.bin, prefix.bin",
         true => "codes.bin, fine.bin",
         false => "none",
     };

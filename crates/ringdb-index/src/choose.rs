@@ -63,7 +63,10 @@ fn best(rows: Rows<'_>, codes: &CodeFrame) -> (PrefixFrame, f64) {
         // More directions than rows there are none.
         let widest = (dims / 2).min(KEPT_MAX).min(sample.rows().count());
         let widest = widest / KEPT_STEP * KEPT_STEP;
-        let directions = sample.directions(widest);
+        let directions = match widest {
+            0 => Vec::new(),
+            _ => sample.directions(widest),
+        };
         for kept in (KEPT_STEP..=widest).step_by(KEPT_STEP) {
             let rotation = sample.mixed(&directions, widest, kept);
             let Some(frame) = PrefixFrame::rotated(dims, len, kept, rotation) else {

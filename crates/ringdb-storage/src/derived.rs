@@ -14,7 +14,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::footer::{Frame, file_bytes};
 use crate::header::Header;
-use crate::layout::{CODES, FINE, Kind};
+use crate::layout::{CODES, FINE, Kind, PREFIX};
 use crate::manifest::{FileEntry, Manifest};
 use crate::mapped::GrowingMemory;
 
@@ -78,12 +78,18 @@ pub struct DerivedNames {
     pub codes: bool,
     /// Whether there is a `fine.bin`.
     pub fine: bool,
+    /// Whether there is a `prefix.bin`.
+    pub prefix: bool,
 }
 
 impl DerivedNames {
     pub(crate) fn of(manifest: &Manifest) -> Self {
-        let [codes, fine] = manifest.derived.map(|entry| entry.is_some());
-        Self { codes, fine }
+        let [codes, fine, prefix] = manifest.derived.map(|entry| entry.is_some());
+        Self {
+            codes,
+            fine,
+            prefix,
+        }
     }
 }
 
@@ -95,6 +101,7 @@ impl DerivedNames {
 pub struct DerivedWriter<'a> {
     codes: Sink<'a>,
     fine: Sink<'a>,
+    prefix: Sink<'a>,
     before: Option<DerivedNames>,
 }
 
@@ -108,6 +115,7 @@ impl<'a> DerivedWriter<'a> {
         Self {
             codes: sink(Kind::Codes, CODES),
             fine: sink(Kind::Fine, FINE),
+            prefix: sink(Kind::Prefix, PREFIX),
             before: None,
         }
     }
@@ -118,6 +126,7 @@ impl<'a> DerivedWriter<'a> {
         Self {
             codes: sink(Kind::Codes, CODES),
             fine: sink(Kind::Fine, FINE),
+            prefix: sink(Kind::Prefix, PREFIX),
             before,
         }
     }
@@ -129,14 +138,15 @@ impl<'a> DerivedWriter<'a> {
         self.before
     }
 
-    /// Makes room in memory for as many more bytes of either, which spares copies while they grow. Does
+    /// Makes room in memory for as many more bytes of each, which spares copies while they grow. Does
     /// nothing where they go to files.
     ///
     /// # Errors
     /// [`Error::Io`] if there is not as much memory.
-    pub fn reserve(&mut self, codes: usize, fine: usize) -> Result<()> {
+    pub fn reserve(&mut self, codes: usize, fine: usize, prefix: usize) -> Result<()> {
         self.codes.reserve(codes)?;
-        self.fine.reserve(fine)
+        self.fine.reserve(fine)?;
+        self.prefix.reserve(prefix)
     }
 
     /// Adds bytes at the end of `codes.bin`. After an error the segment can no longer be committed.
@@ -155,15 +165,32 @@ impl<'a> DerivedWriter<'a> {
         self.fine.append(bytes)
     }
 
-    /// Ends the writing of what is in memory: codes and fine.
-    pub(crate) fn into_memory(self) -> Result<[Option<Derived>; 2]> {
-        Ok([self.codes.into_memory()?, self.fine.into_memory()?])
+    /// Adds bytes at the end of `prefix.bin`. After an error the segment can no longer be committed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if memory or disk are full.
+    pub fn prefix(&mut self, bytes: &[u8]) -> Result<()> {
+        self.prefix.append(bytes)
+    }
+
+    /// Ends the writing of what is in memory, in the order of
+    /// [`DERIVED_FILES`](crate::layout::DERIVED_FILES), as in [`Self::finish`].
+    pub(crate) fn into_memory(self) -> Result<[Option<Derived>; 3]> {
+        Ok([
+            self.codes.into_memory()?,
+            self.fine.into_memory()?,
+            self.prefix.into_memory()?,
+        ])
     }
 
     /// Completes the files and makes them durable. Their headers say what `header` does, but for the kind
-    /// and the length of the body. In the order of [`DERIVED_FILES`](crate::layout::DERIVED_FILES).
-    pub(crate) fn finish(self, header: Header) -> Result<[Option<FileEntry>; 2]> {
-        Ok([self.codes.finish(header)?, self.fine.finish(header)?])
+    /// and the length of the body.
+    pub(crate) fn finish(self, header: Header) -> Result<[Option<FileEntry>; 3]> {
+        Ok([
+            self.codes.finish(header)?,
+            self.fine.finish(header)?,
+            self.prefix.finish(header)?,
+        ])
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) enum Kind {
     Offsets = 4,
     Codes = 5,
     Fine = 6,
+    Prefix = 7,
 }
 
 /// Names the live segment; its rename is the moment at which a database comes into being.
@@ -26,6 +27,8 @@ pub(crate) const OFFSETS: &str = "offsets.bin";
 pub(crate) const CODES: &str = "codes.bin";
 /// Finer codes of the same rows, if it has any.
 pub(crate) const FINE: &str = "fine.bin";
+/// Prefixes of the same rows, if it has any.
+pub(crate) const PREFIX: &str = "prefix.bin";
 /// The files that every segment has, in order of their names.
 pub(crate) const SEGMENT_FILES: [(Kind, &str); 3] = [
     (Kind::Offsets, OFFSETS),
@@ -34,7 +37,11 @@ pub(crate) const SEGMENT_FILES: [(Kind, &str); 3] = [
 ];
 /// The files that a segment may have, in order of their names: what is in them can be computed again
 /// from its rows.
-pub(crate) const DERIVED_FILES: [(Kind, &str); 2] = [(Kind::Codes, CODES), (Kind::Fine, FINE)];
+pub(crate) const DERIVED_FILES: [(Kind, &str); 3] = [
+    (Kind::Codes, CODES),
+    (Kind::Fine, FINE),
+    (Kind::Prefix, PREFIX),
+];
 
 /// The names of all files that a segment may have and, behind them, of those that it has.
 pub(crate) fn segment_file_names() -> impl Iterator<Item = &'static str> {

@@ -32,6 +32,8 @@ pub struct Segment<T> {
     pub codes: Option<Derived>,
     /// What was written by [`DerivedWriter::fine`](crate::DerivedWriter::fine), if anything was.
     pub fine: Option<Derived>,
+    /// What was written by [`DerivedWriter::prefix`](crate::DerivedWriter::prefix), if anything was.
+    pub prefix: Option<Derived>,
 }
 
 impl<T> Segment<T> {
@@ -110,6 +112,7 @@ impl<T> Segment<T> {
             payloads,
             codes: None,
             fine: None,
+            prefix: None,
         })
     }
 
@@ -167,13 +170,14 @@ impl<T> Segment<T> {
             let what = format!("payloads of type {found}, MANIFEST says {expected}");
             return Err(Error::corrupt(&payloads, 0, what));
         }
-        let [codes, fine] =
+        let [codes, fine, prefix] =
             DERIVED_FILES.map(|file| open_derived(disk, segment, file, manifest, options));
         Ok(Self {
             vectors: rows,
             payloads: store,
             codes: codes?,
             fine: fine?,
+            prefix: prefix?,
         })
     }
 }

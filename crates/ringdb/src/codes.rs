@@ -6,9 +6,10 @@
 use std::ops::Range;
 
 use ringdb_index::{
-    CodeFrame, Encoded, Explain, Guard, Kernel, Ring, Rows, count, distances, encode, search,
+    CodeFrame, Encoded, Explain, Guard, Kernel, Prefix, PrefixFrame, Ring, Rows, count, distances,
+    encode, search,
 };
-use ringdb_storage::{Derived, DerivedWriter, Vectors};
+use ringdb_storage::{Derived, DerivedNames, DerivedWriter, Vectors};
 
 use crate::error::{Result, RingDbError};
 
@@ -23,15 +24,20 @@ const AUTO_DIMS: usize = 16;
 /// Whether a database gets codes: a byte for each coordinate, with a bound that proves most vectors inside
 /// or outside a ring, and another byte for those that are left. Most searches read
 /// little more than a quarter of the bytes. Codes take half the memory, or disk, of the coordinates where
-/// dims are a large multiple of 64, and up to nine tenths of it at a few dims. What a search finds is the
-/// same.
+/// dims are a large multiple of 64, and up to nine tenths of it at a few dims.
+///
+/// With them may come a prefix: half a byte for each of a few numbers of a vector, a tenth of its coordinates or
+/// less, by which small balls are searched in a fraction of the time again. A sample of the vectors tells which
+/// numbers, and whether they are worth it.
+///
+/// What a search finds is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Codes {
-    /// If there are 65 536 vectors or more, of 16 dims or more.
+    /// If there are 65 536 vectors or more, of 16 dims or more; with a prefix where that pays.
     #[default]
     Auto,
-    /// In any case but for an empty database. Of one or two dims they are larger than the coordinates, and
-    /// searches pass over them.
+    /// In any case but for an empty database, and with a prefix. Of one or two dims they are larger than the
+    /// coordinates, and searches pass over them.
     On,
     /// In no case.
     Off,
@@ -46,25 +52,38 @@ pub(crate) fn derive(
     vectors: &Vectors,
     writer: &mut DerivedWriter<'_>,
 ) -> Result<()> {
-    let codes = match (codes, writer.before()) {
-        (Codes::Keep, Some(before)) if before.codes && before.fine => Codes::On,
-        (Codes::Keep, Some(_)) => Codes::Off,
-        (codes, _) => codes,
+    let (is_wanted, forces_prefix) = match (codes, writer.before()) {
+        (Codes::On, _) => (true, true),
+        (Codes::Off, _) => (false, false),
+        (
+            Codes::Keep,
+            Some(DerivedNames {
+                codes,
+                fine,
+                prefix,
+                ..
+            }),
+        ) => (codes && fine, prefix),
+        (Codes::Auto, _) | (Codes::Keep, None) => {
+            let is_large = vectors.len() >= AUTO_ROWS && vectors.dims() >= AUTO_DIMS;
+            (is_large, false)
+        }
     };
-    let wanted = match codes {
-        Codes::Auto | Codes::Keep => vectors.len() >= AUTO_ROWS && vectors.dims() >= AUTO_DIMS,
-        Codes::On => !vectors.is_empty(),
-        Codes::Off => false,
-    };
-    if !wanted {
+    if !is_wanted || vectors.is_empty() {
         return Ok(());
     }
     let rows = rows(vectors)?;
     let frame = CodeFrame::of(rows);
-    writer.reserve(frame.codes_bytes(), frame.fine_bytes())?;
-    encode(rows, &frame, None, |part: Encoded<'_>| {
+    let prefix = match forces_prefix {
+        true => Some(PrefixFrame::forced(rows, &frame)),
+        false => PrefixFrame::of(rows, &frame),
+    };
+    let prefix_bytes = prefix.as_ref().map_or(0, PrefixFrame::bytes);
+    writer.reserve(frame.codes_bytes(), frame.fine_bytes(), prefix_bytes)?;
+    encode(rows, &frame, prefix.as_ref(), |part: Encoded<'_>| {
         writer.codes(part.codes)?;
-        Ok(writer.fine(part.fine)?)
+        writer.fine(part.fine)?;
+        Ok(writer.prefix(part.prefix)?)
     })
 }
 
@@ -81,20 +100,37 @@ struct FittingCodes {
     frame: CodeFrame,
     codes: Derived,
     fine: Derived,
+    prefix: Option<FittingPrefix>,
+}
+
+/// Prefixes of whose frame it was seen that it fits the vectors.
+#[derive(Debug)]
+struct FittingPrefix {
+    frame: PrefixFrame,
+    bytes: Derived,
 }
 
 impl CodedVectors {
-    /// Codes in a form that this library does not know are passed over.
+    /// Codes and prefixes in a form that this library does not know are passed over.
     pub(crate) fn new(
         vectors: Vectors,
-        codes: Option<Derived>,
-        fine: Option<Derived>,
+        [codes, fine, prefix]: [Option<Derived>; 3],
     ) -> ringdb_storage::Result<Self> {
+        let prefix = match prefix {
+            Some(prefix) => FittingPrefix::new(&vectors, prefix)?,
+            None => None,
+        };
         let codes = match codes.zip(fine) {
-            Some((codes, fine)) => FittingCodes::new(&vectors, codes, fine)?,
+            Some((codes, fine)) => FittingCodes::new(&vectors, codes, fine, prefix)?,
             None => None,
         };
         Ok(Self { vectors, codes })
+    }
+
+    pub(crate) fn has_prefix(&self) -> bool {
+        self.codes
+            .as_ref()
+            .is_some_and(|codes| codes.prefix.is_some())
     }
 
     pub(crate) fn has_codes(&self) -> bool {
@@ -130,9 +166,20 @@ impl CodedVectors {
         let rows = rows(&self.vectors)?;
         Ok(match &self.codes {
             None => ringdb_index::Segment::new(rows),
-            Some(FittingCodes { frame, codes, fine }) => {
+            Some(FittingCodes {
+                frame,
+                codes,
+                fine,
+                prefix,
+            }) => {
                 let codes = ringdb_index::Codes::new(frame, codes.bytes(), fine.bytes())?;
-                ringdb_index::Segment::with_codes(rows, codes)?
+                let segment = ringdb_index::Segment::with_codes(rows, codes)?;
+                match prefix {
+                    None => segment,
+                    Some(FittingPrefix { frame, bytes }) => {
+                        segment.and_prefix(Prefix::new(frame, bytes.bytes())?)?
+                    }
+                }
             }
         })
     }
@@ -143,6 +190,7 @@ impl FittingCodes {
         vectors: &Vectors,
         codes: Derived,
         fine: Derived,
+        prefix: Option<FittingPrefix>,
     ) -> ringdb_storage::Result<Option<Self>> {
         let (len, dims) = (vectors.len(), vectors.dims());
         codes.verify(0..CodeFrame::head_bytes(dims))?;
@@ -152,17 +200,41 @@ impl FittingCodes {
             return Ok(None);
         };
         // Now, so that a search cannot fail for it.
-        for (derived, what, expected) in [
-            (&codes, "codes", frame.codes_bytes()),
-            (&fine, "fine codes", frame.fine_bytes()),
-        ] {
-            let found = derived.bytes().len();
-            if found != expected {
-                let what = format!("{found} bytes of {what}, expected {expected}");
-                return Err(derived.corrupt(what));
-            }
-        }
-        Ok(Some(Self { frame, codes, fine }))
+        check_len(&codes, "codes", frame.codes_bytes())?;
+        check_len(&fine, "fine codes", frame.fine_bytes())?;
+        Ok(Some(Self {
+            frame,
+            codes,
+            fine,
+            prefix,
+        }))
+    }
+}
+
+impl FittingPrefix {
+    fn new(vectors: &Vectors, bytes: Derived) -> ringdb_storage::Result<Option<Self>> {
+        let (len, dims) = (vectors.len(), vectors.dims());
+        let corrupt = |error: ringdb_index::Error| bytes.corrupt(error.to_string());
+        bytes.verify(0..PrefixFrame::FIXED_HEAD_BYTES)?;
+        let head_bytes = PrefixFrame::read_head_bytes(bytes.bytes(), len, dims);
+        let Some(head_bytes) = head_bytes.map_err(corrupt)? else {
+            return Ok(None);
+        };
+        bytes.verify(0..head_bytes)?;
+        let frame = PrefixFrame::read(bytes.bytes(), len, dims).map_err(corrupt)?;
+        let Some(frame) = frame else {
+            return Ok(None);
+        };
+        check_len(&bytes, "prefixes", frame.bytes())?;
+        Ok(Some(Self { frame, bytes }))
+    }
+}
+
+fn check_len(derived: &Derived, what: &str, expected: usize) -> ringdb_storage::Result<()> {
+    let found = derived.bytes().len();
+    match found == expected {
+        true => Ok(()),
+        false => Err(derived.corrupt(format!("{found} bytes of {what}, expected {expected}"))),
     }
 }
 
@@ -188,9 +260,12 @@ impl Guard for CodedVectors {
         }
     }
 
-    /// There are none yet.
-    fn prefix(&self, _: Range<usize>) -> Result<()> {
-        Ok(())
+    fn prefix(&self, bytes: Range<usize>) -> Result<()> {
+        let prefix = self.codes.as_ref().and_then(|codes| codes.prefix.as_ref());
+        match prefix {
+            Some(fitting) => Ok(fitting.bytes.verify(bytes)?),
+            None => Ok(()),
+        }
     }
 }
 

@@ -37,10 +37,11 @@ impl<T> SealedRingDb<T> {
             payloads,
             codes,
             fine,
+            prefix,
             ..
         } = segment;
         Ok(Self {
-            rows: CodedVectors::new(vectors, codes, fine)?,
+            rows: CodedVectors::new(vectors, [codes, fine, prefix])?,
             payloads,
             kernel: Kernel::fastest(),
         })
@@ -232,6 +233,12 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     #[must_use]
     pub fn has_codes(&self) -> bool {
         self.rows.has_codes()
+    }
+
+    /// Whether they come with a prefix.
+    #[must_use]
+    pub fn has_prefix(&self) -> bool {
+        self.rows.has_prefix()
     }
 
     /// Coordinates per vector.

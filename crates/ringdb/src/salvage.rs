@@ -48,7 +48,8 @@ use crate::open::not_finite;
 /// [`UnsupportedVersion`](crate::RingDbError::UnsupportedVersion).
 pub fn verify(dir: &Path) -> Result<Report> {
     let report = ringdb_storage::verify_with(dir, Some(not_finite), |segment| {
-        CodedVectors::new(segment.vectors, segment.codes, segment.fine).map(drop)
+        let derived = [segment.codes, segment.fine, segment.prefix];
+        CodedVectors::new(segment.vectors, derived).map(drop)
     });
     Ok(report?)
 }
@@ -155,7 +156,8 @@ pub fn rebuild_codes(dir: &Path, codes: Codes) -> Result<Rebuilt> {
     check_environment()?;
     let segment = ringdb_storage::rederive(dir, Some(not_finite), deriving(codes))?;
     let (vectors, dims) = (segment.vectors.len(), segment.vectors.dims());
-    let rows = CodedVectors::new(segment.vectors, segment.codes, segment.fine)?;
+    let derived = [segment.codes, segment.fine, segment.prefix];
+    let rows = CodedVectors::new(segment.vectors, derived)?;
     Ok(Rebuilt {
         vectors,
         dims,

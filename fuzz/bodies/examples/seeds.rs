@@ -82,11 +82,19 @@ fn directory(corpus: &Path) -> Result {
         ("bad-exponent-sealed", 4, SEAL, &[83, 0, 0]),
         // Another form is passed over; other numbers are somebody's codes.
         ("seed-form-sealed", 4, SEAL, &[64, 0, 2]),
-        ("seed-centre-sealed", 4, SEAL, &[131, 0, 0xff]),
+        ("seed-centre-sealed", 4, SEAL, &[139, 0, 0xff]),
         ("seed-code-sealed", 4, SEAL, &[193, 0, 255]),
-        ("seed-norm-sealed", 4, SEAL, &[3, 1, 0xff]),
-        ("seed-beta-sealed", 4, SEAL, &[99, 1, 0xff]),
+        ("seed-norm-sealed", 4, SEAL, &[67, 1, 0xff]),
+        ("seed-beta-sealed", 4, SEAL, &[163, 1, 0xff]),
         ("seed-fine-code-sealed", 5, SEAL, &[64, 0, 255]),
+        ("bad-flip-in-prefix", 6, FLIP, &[140, 0, 0x10]),
+        ("bad-cut-prefix", 6, CUT, &[100, 1]),
+        ("bad-older-prefix", 6, OLDER, &[]),
+        ("bad-no-prefix", 6, REMOVE, &[]),
+        ("bad-kept-sealed", 6, SEAL, &[80, 0, 9]),
+        ("seed-prefix-form-sealed", 6, SEAL, &[64, 0, 2]),
+        ("seed-nibble-sealed", 6, SEAL, &[129, 0, 255]),
+        ("seed-prefix-norm-sealed", 6, SEAL, &[195, 0, 0xff]),
     ] {
         // `arbitrary` scales four bytes to the number of variants.
         let variant = ((what << 32) / VARIANTS + 1) as u32;

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::ops::Range;
 
 use ringdb_index::{
-    CodeFrame, Codes, Encoded, Explain, Guard, Kernel, Ring, Rows, Segment as Searched, encode,
-    search,
+    CodeFrame, Codes, Encoded, Explain, Guard, Kernel, Prefix, PrefixFrame, Ring, Rows,
+    Segment as Searched, encode, search,
 };
 use ringdb_storage::{Derived, DerivedWriter, Segment, Vectors};
 
@@ -15,11 +15,13 @@ pub(crate) type Refused = Box<dyn Error + Send + Sync>;
 /// Writes the codes of all rows.
 pub(crate) fn derive(vectors: &Vectors, writer: &mut DerivedWriter<'_>) -> Result<(), Refused> {
     let rows = Rows::new(vectors.as_slice(), vectors.dims())?;
-    let write = |part: Encoded<'_>| {
+    let frame = CodeFrame::of(rows);
+    let prefix = PrefixFrame::forced(rows, &frame);
+    encode(rows, &frame, Some(&prefix), |part: Encoded<'_>| {
         writer.codes(part.codes)?;
-        Ok(writer.fine(part.fine)?)
-    };
-    encode(rows, &CodeFrame::of(rows), None, write)
+        writer.fine(part.fine)?;
+        Ok(writer.prefix(part.prefix)?)
+    })
 }
 
 /// The rows in a ring, by codes if the segment has any that are known.
@@ -31,19 +33,35 @@ pub(crate) fn ids<T>(
     let vectors = &segment.vectors;
     let rows = Rows::new(vectors.as_slice(), vectors.dims())?;
     let derived = segment.codes.as_ref().zip(segment.fine.as_ref());
-    let looked = Looked { vectors, derived };
-    let mut frame = None;
+    let prefix = segment.prefix.as_ref();
+    let looked = Looked {
+        vectors,
+        derived,
+        prefix,
+    };
+    let (len, dims) = (vectors.len(), vectors.dims());
+    let (mut frame, mut prefix_frame) = (None, None);
     if let Some((codes, _)) = derived {
-        codes.verify(0..CodeFrame::head_bytes(vectors.dims()))?;
-        frame = CodeFrame::read(codes.bytes(), vectors.len(), vectors.dims())?;
+        codes.verify(0..CodeFrame::head_bytes(dims))?;
+        frame = CodeFrame::read(codes.bytes(), len, dims)?;
     }
-    let searched = match (&frame, derived) {
+    if let Some(prefix) = prefix {
+        prefix.verify(0..PrefixFrame::FIXED_HEAD_BYTES)?;
+        if let Some(head_bytes) = PrefixFrame::read_head_bytes(prefix.bytes(), len, dims)? {
+            prefix.verify(0..head_bytes)?;
+            prefix_frame = PrefixFrame::read(prefix.bytes(), len, dims)?;
+        }
+    }
+    let mut searched = match (&frame, derived) {
         (Some(frame), Some((codes, fine))) => {
             let codes = Codes::new(frame, codes.bytes(), fine.bytes())?;
             Searched::with_codes(rows, codes)?
         }
         _ => Searched::new(rows),
     };
+    if let Some((frame, prefix)) = prefix_frame.as_ref().zip(prefix) {
+        searched = searched.and_prefix(Prefix::new(frame, prefix.bytes())?)?;
+    }
     search(searched, query, ring, Kernel::fastest(), &looked)
 }
 
@@ -52,6 +70,7 @@ struct Looked<'a> {
     vectors: &'a Vectors,
     /// Codes and fine codes.
     derived: Option<(&'a Derived, &'a Derived)>,
+    prefix: Option<&'a Derived>,
 }
 
 impl Guard for Looked<'_> {
@@ -71,8 +90,7 @@ impl Guard for Looked<'_> {
         Ok(fine.verify(bytes)?)
     }
 
-    /// There are none.
-    fn prefix(&self, _: Range<usize>) -> Result<(), Refused> {
-        Ok(())
+    fn prefix(&self, bytes: Range<usize>) -> Result<(), Refused> {
+        Ok(self.prefix.ok_or("there are no prefixes")?.verify(bytes)?)
     }
 }

@@ -43,20 +43,31 @@ enum What {
 
 const LEN: u32 = 20;
 
-fn row(generation: u32, id: u32) -> [f32; 3] {
-    [id as f32, generation as f32, -0.5]
+/// The first row behind the ring, so near to it that prefixes do not tell that, and codes do.
+const BEHIND: u32 = 13;
+const BEHIND_AT: f32 = 12.031_25;
+
+/// So many that prefixes are smaller than codes.
+const DIMS: usize = 5;
+
+fn row(generation: u32, id: u32) -> [f32; DIMS] {
+    let at = match id {
+        BEHIND => BEHIND_AT,
+        _ => id as f32,
+    };
+    [3.0 * at, 4.0 * at, generation as f32, 0.25, 0.0]
 }
 
 fn payload(generation: u32, id: u32) -> String {
     format!("payload {id} of generation {generation}")
 }
 
-/// A row of generation 2 lies at the distance of its id from here.
-const QUERY: [f32; 3] = [0.0, 2.0, -0.5];
+/// A row of generation 2 lies at five times its id from here, but for the one behind the ring.
+const QUERY: [f32; DIMS] = [0.0, 0.0, 2.0, 0.25, 0.0];
 
 /// The nearest row is so near to the first bound that codes do not tell on which side it lies, and fine
 /// codes do; the farthest lies on the second bound, so that nothing but its coordinates tells.
-const RING: [f64; 2] = [4.99, 12.0];
+const RING: [f64; 2] = [24.95, 60.0];
 const HITS: [u32; 8] = [5, 6, 7, 8, 9, 10, 11, 12];
 
 /// Files by their names.
@@ -70,7 +81,7 @@ fn generations(has_codes: bool) -> &'static [Files; 2] {
         let dir = Path::new("/db");
         [1, 2].map(|generation| {
             let codec = PayloadCodec::Bincode;
-            let writer = SegmentWriter::in_directory_on(Arc::clone(&disk), dir, true, 3, codec);
+            let writer = SegmentWriter::in_directory_on(Arc::clone(&disk), dir, true, DIMS, codec);
             let mut writer = writer.expect("a writer");
             for id in 0..LEN {
                 let pushed = writer.push(&row(generation, id), payload(generation, id));
@@ -83,7 +94,7 @@ fn generations(has_codes: bool) -> &'static [Files; 2] {
             finished.expect("a database");
             let segment = PathBuf::from(format!("/db/segment-{generation:06}"));
             let names = ["offsets.bin", "payloads.bin", "vectors.bin"];
-            let derived = ["codes.bin", "fine.bin"];
+            let derived = ["codes.bin", "fine.bin", "prefix.bin"];
             let derived = derived.into_iter().filter(|_| has_codes);
             let mut paths = vec![dir.join("MANIFEST")];
             paths.extend(
@@ -264,7 +275,7 @@ mod tests {
         let ring = Ring::between(RING[0], RING[1]).unwrap();
         let (found, explain) = coded::ids(&segment.unwrap(), &QUERY, &ring).unwrap();
         assert_eq!(found, HITS);
-        for tier in [Tier::Codes, Tier::Fine, Tier::Rows] {
+        for tier in [Tier::Prefix, Tier::Codes, Tier::Fine, Tier::Rows] {
             let report = explain.tier(tier);
             assert!(report.outside + report.inside > 0, "{tier:?}: {explain}");
         }

@@ -57,8 +57,9 @@ const LARGE_FROM: usize = 1000;
 /// Of as many rows with codes, some are decided by each tier,
 const ALL_TIERS_FROM: usize = 32;
 
-/// if they have as many dims; codes of fewer are larger than the rows, and searches pass over them.
-const ALL_TIERS_DIMS: usize = 3;
+/// if they have as many dims; of fewer, prefixes take as much as codes or codes as much as the rows, and searches
+/// pass over them.
+const ALL_TIERS_DIMS: usize = 5;
 
 /// The second generation of a database of `n_rows` random rows.
 pub(super) fn layout<V: Value>(
@@ -111,6 +112,7 @@ fn check_codes<V: Value>(content: &Content<V>, image: &Image) -> Result<()> {
     for (name, expected) in [
         ("codes.bin", content.codes.as_ref().map(|it| &it.codes)),
         ("fine.bin", content.codes.as_ref().map(|it| &it.fine)),
+        ("prefix.bin", content.codes.as_ref().map(|it| &it.prefix)),
     ] {
         let mut files = image.data_files();
         let file = files.find(|(path, _)| path.file_name().is_some_and(|it| it == name));
@@ -191,8 +193,8 @@ mod tests {
 
     /// How many mutants of a file are answered wrongly.
     fn wrong_answers(name: &str, has_codes: bool, verify: Verify) -> usize {
-        // Codes of fewer dims are passed over.
-        let (n_rows, dims) = if has_codes { (40, 3) } else { (5, 3) };
+        // Prefixes of fewer dims are passed over.
+        let (n_rows, dims) = if has_codes { (40, 5) } else { (5, 3) };
         let layout = layout::<String>(&mut rng(1, 0, 0), n_rows, dims, has_codes).unwrap();
         let dir = scratch().unwrap();
         let image = layout.image();
@@ -220,6 +222,7 @@ mod tests {
             ("vectors.bin", false, 400),
             ("codes.bin", true, 400),
             ("fine.bin", true, 40),
+            ("prefix.bin", true, 400),
         ] {
             let wrong = wrong_answers(name, has_codes, Verify::Never);
             assert!(wrong > least, "{name}: {wrong}");

@@ -13,7 +13,7 @@ use crate::rows::{DIMS_MAX, ROWS_MAX};
 const FORM: u32 = 1;
 
 /// Bytes of the head before the rotation.
-const FIXED_BYTES: usize = LINE;
+const FIXED_BYTES: usize = PrefixFrame::FIXED_HEAD_BYTES;
 
 /// A rotation keeps a multiple of as many numbers,
 pub(crate) const KEPT_STEP: usize = 32;
@@ -45,6 +45,9 @@ pub struct PrefixFrame {
 }
 
 impl PrefixFrame {
+    /// Bytes of the head that tell how long all of it is.
+    pub const FIXED_HEAD_BYTES: usize = LINE;
+
     /// All coordinates, as they are.
     pub(crate) fn plain(dims: usize, rows: usize) -> Self {
         Self {
@@ -162,7 +165,8 @@ impl PrefixFrame {
         head
     }
 
-    /// How long the head of these prefixes is, by its first 64 bytes; `None` if they are of a form that
+    /// How long the head of these prefixes is, by the first
+    /// [`FIXED_HEAD_BYTES`](Self::FIXED_HEAD_BYTES) of it; `None` if they are of a form that
     /// this library does not know.
     ///
     /// # Errors

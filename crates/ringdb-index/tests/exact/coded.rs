@@ -129,6 +129,9 @@ fn spans_chunks_and_threads_change_nothing() {
     println!("seed {SEED:#x}");
     for (n, dims) in [
         (1, 16),
+        (1, 100),
+        (31, 64),
+        (32, 64),
         (2_047, 16),
         (2_049, 16),
         (40_001, 16),

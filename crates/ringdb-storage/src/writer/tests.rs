@@ -11,8 +11,8 @@ fn derived(rows: usize, len: usize) -> Vec<u8> {
     (0..len).map(|i| (i / 3 + 101 * rows) as u8).collect()
 }
 
-/// Of codes, more than is kept back before it is written, and of fine, more than a block.
-const LENS: [usize; 2] = [(1 << 20) + 300_000, 65_539];
+/// Of codes, more than is kept back before it is written, of fine, more than a block, and of prefixes, less.
+const LENS: [usize; 3] = [(1 << 20) + 300_000, 65_539, 1_000];
 
 /// Replaces what is in [`DIR`] by `rows` rows and what is derived from them.
 fn write(disk: Arc<dyn Disk>, rows: usize) -> Result<()> {
@@ -22,11 +22,12 @@ fn write(disk: Arc<dyn Disk>, rows: usize) -> Result<()> {
         writer.push(&[1.0], ())?;
     }
     let written = writer.finish_with(|vectors, writer| {
-        let [codes, fine] = LENS.map(|len| derived(vectors.len(), len));
+        let [codes, fine, prefix] = LENS.map(|len| derived(vectors.len(), len));
         codes
             .chunks(300_000)
             .try_for_each(|part| writer.codes(part))?;
-        writer.fine(&fine)
+        writer.fine(&fine)?;
+        writer.prefix(&prefix)
     });
     written.map(drop)
 }
@@ -35,7 +36,8 @@ fn write(disk: Arc<dyn Disk>, rows: usize) -> Result<()> {
 fn rows(disk: &SimDisk) -> Result<usize> {
     let segment = Segment::<()>::open_on(disk, Path::new(DIR), &ReadOptions::new())?;
     let rows = segment.vectors.len();
-    for (file, len) in [segment.codes, segment.fine].into_iter().zip(LENS) {
+    let files = [segment.codes, segment.fine, segment.prefix];
+    for (file, len) in files.into_iter().zip(LENS) {
         assert!(file.unwrap().bytes() == derived(rows, len));
     }
     Ok(rows)
@@ -102,7 +104,7 @@ const NO_SPACE: i32 = 28;
 #[test]
 fn a_disk_that_is_full_for_derived_files_leaves_the_old_database_and_nothing_else() {
     let before = before();
-    let mut met = [0, 0];
+    let mut met = [0; 3];
     for call in 0.. {
         let disk = before.snapshot();
         let kind = Failure::Error(NO_SPACE);
@@ -122,7 +124,7 @@ fn a_disk_that_is_full_for_derived_files_leaves_the_old_database_and_nothing_els
             continue;
         }
         let text = error.to_string();
-        for (met, name) in met.iter_mut().zip(["codes.bin", "fine.bin"]) {
+        for (met, name) in met.iter_mut().zip(["codes.bin", "fine.bin", "prefix.bin"]) {
             *met += u32::from(text.contains(name));
         }
         assert!(text.ends_with("(os error 28)"), "call {call}: {text}");
@@ -130,6 +132,6 @@ fn a_disk_that_is_full_for_derived_files_leaves_the_old_database_and_nothing_els
         let left = [LOCK.to_string(), MANIFEST.to_string(), segment_name(1)];
         assert_eq!(names(&disk, DIR), left, "call {call}: {text}");
     }
-    println!("{met:?} calls failed on codes and fine");
-    assert!(met[0] >= 5 && met[1] >= 4, "{met:?}");
+    println!("{met:?} calls failed on codes, fine codes and prefixes");
+    assert!(met[0] >= 5 && met[1] >= 4 && met[2] >= 3, "{met:?}");
 }

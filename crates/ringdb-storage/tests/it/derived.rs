@@ -29,7 +29,7 @@ pub(crate) fn derive(
     lens: [usize; 2],
 ) -> Result<()> {
     let [codes, fine] = lens.map(|len| derived(vectors, len));
-    writer.reserve(codes.len() / 2, fine.len())?;
+    writer.reserve(codes.len() / 2, fine.len(), 0)?;
     for (i, part) in codes.chunks(100_001).enumerate() {
         writer.codes(part)?;
         if i == 0 {
@@ -233,7 +233,7 @@ fn bytes_that_were_refused_are_not_passed_over() {
         SegmentWriter::in_memory(3, PayloadCodec::Bincode).unwrap(),
         3,
     );
-    let error = memory.finish_with(|_, writer| writer.reserve(0, usize::MAX));
+    let error = memory.finish_with(|_, writer| writer.reserve(0, usize::MAX, 0));
     let error = error.unwrap_err().to_string();
     assert!(
         error.starts_with("cannot allocate memory for fine.bin: "),
