@@ -21,6 +21,7 @@ const TARGETS: &[(&str, Write)] = &[
     ("manifest", manifest),
     ("npy", npy),
     ("payload_store", payload_store),
+    ("search", search),
 ];
 
 fn main() -> Result {
@@ -214,6 +215,86 @@ fn payload_store(corpus: &Path) -> Result {
             let [low, high] = u16::try_from(payloads.len())?.to_le_bytes();
             let input = [&[sign, low, high][..], &payloads, &offsets].concat();
             fs::write(corpus.join(format!("seed-{len}-{sign}")), input)?;
+        }
+    }
+    Ok(())
+}
+
+/// A question: one query, many, a join, and a join of two parts.
+const ONE: u8 = 0;
+const MANY: u8 = 1;
+const JOIN: u8 = 2;
+const PARTS: u8 = 3;
+
+/// What a query is: a stored row, one near it, one with the first number in it, or a new vector.
+const STORED: u8 = 0;
+const NEAR: u8 = 1;
+const WITH_NUMBER: u8 = 2;
+const NEW: u8 = 3;
+
+/// Steps that stand for a bound of any number.
+const ANY: i8 = i8::MIN;
+
+/// Everything that does not matter to a seed is the same.
+fn search(corpus: &Path) -> Result {
+    const UNIT: &[f32] = &[1.0];
+    const ODD: &[f32] = &[
+        0.0,
+        -0.0,
+        1e-45,
+        f32::MAX,
+        f32::MIN_POSITIVE,
+        1e19,
+        1e-22,
+        3.0,
+    ];
+    const OFFSET: &[f32] = &[1e4, 10_000.001, 9_999.999];
+    const INCLUSIVE: [u8; 2] = [0, 0];
+    // Dims and rows, the question, whether rows repeat, the first query, the ends of the ring, and the
+    // numbers that coordinates are made of.
+    for (name, dims, rows, question, period, query, ends, numbers) in [
+        ("one", 24, 1300, ONE, 0, NEW, INCLUSIVE, UNIT),
+        ("one-long-rows", 200, 160, ONE, 0, NEAR, [1, 0], UNIT),
+        ("one-short-rows", 3, 2200, ONE, 0, STORED, [0, 1], UNIT),
+        ("one-odd", 17, 900, ONE, 0, NEW, INCLUSIVE, ODD),
+        ("one-far", 64, 500, ONE, 0, NEW, [0, 2], OFFSET),
+        ("one-repeated", 16, 2047, ONE, 7, NEW, INCLUSIVE, UNIT),
+        ("many", 24, 1300, MANY, 0, STORED, INCLUSIVE, UNIT),
+        ("many-long-rows", 130, 250, MANY, 0, NEW, [1, 1], UNIT),
+        ("many-odd", 33, 700, MANY, 0, NEW, INCLUSIVE, ODD),
+        ("many-far", 20, 600, MANY, 0, NEW, [2, 0], OFFSET),
+        ("join", 8, 330, JOIN, 0, STORED, INCLUSIVE, UNIT),
+        ("join-repeated", 40, 150, JOIN, 50, STORED, [2, 0], UNIT),
+        ("parts", 16, 250, PARTS, 0, STORED, INCLUSIVE, OFFSET),
+        ("nothing", 5, 0, MANY, 0, STORED, [2, 2], UNIT),
+        ("nan", 5, 50, ONE, 0, WITH_NUMBER, [2, 2], &[f32::NAN]),
+        ("inverted", 5, 50, ONE, 0, NEW, INCLUSIVE, UNIT),
+    ] {
+        let is_bad = matches!(name, "nan" | "inverted");
+        let steps = match name {
+            "inverted" => ANY,
+            _ => 0,
+        };
+        let numbers_less_one = u8::try_from(numbers.len() - 1)?;
+        for tiers in 0..3 {
+            let queries = 22;
+            let mut input = vec![dims];
+            input.extend(u16::to_le_bytes(rows));
+            input.extend([question, tiers, tiers, period, query, queries]);
+            input.extend(ends);
+            for row in [0_u16, 9] {
+                input.extend(row.to_le_bytes());
+                input.extend(steps.to_le_bytes());
+            }
+            input.extend([7, 0, numbers_less_one]);
+            input.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+            input.extend(
+                [-1.0_f64, -2.0]
+                    .iter()
+                    .flat_map(|bound| bound.to_le_bytes()),
+            );
+            let what = if is_bad { "bad" } else { "seed" };
+            fs::write(corpus.join(format!("{what}-{name}-{tiers}")), input)?;
         }
     }
     Ok(())

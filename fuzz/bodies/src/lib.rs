@@ -14,9 +14,11 @@ mod directory;
 mod manifest;
 mod npy;
 mod payload_store;
+mod search;
 
 pub use decode::decode;
 pub use directory::directory;
 pub use manifest::manifest;
 pub use npy::{npy, npy_file};
 pub use payload_store::payload_store;
+pub use search::search;

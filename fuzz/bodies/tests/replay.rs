@@ -22,6 +22,7 @@ replayed! {
     manifest
     npy
     payload_store
+    search
 }
 
 /// A folder of the harness.
