@@ -1,15 +1,16 @@
 //! Ways to search rows for rings: those of this library against each other and, with `--peers`, against other
 //! libraries, each in a process of its own.
 //!
-//! `cargo xtask bench index [--peers] [--data FOLDER] [-- --scale F --case WORD --ring WORD --peer NAME --runs N --threads N]`
+//! `cargo xtask bench index [--peers] [--data FOLDER] [--page] [-- --scale F --case WORD --ring WORD --peer NAME --runs N --threads N]`
 //!
 //! A case makes its rows once. Every query and ring is answered by the definition of distance first; then this
-//! library and one peer answer in turn, once unmeasured, when answers are compared, and then so many runs.
+//! library and one peer answer in turn, once unmeasured, when answers are compared, and then so many runs. A peer
+//! that takes minutes answers once.
 
 use std::path::{Path, PathBuf};
 
 use ringdb_benches::comparison::{Requests, against, alone, table};
-use ringdb_benches::contender::contenders;
+use ringdb_benches::contender::{Contender, contenders, joins};
 use ringdb_benches::data::{Data, DataSet};
 use ringdb_benches::oracle::{self, RingKind};
 use ringdb_benches::peers::{self, Home, Peer, Result, write_rows};
@@ -25,19 +26,25 @@ struct Case {
     rings: &'static [RingKind],
     /// Which peers can be expected to answer in a reasonable time; `--peer` names others.
     peers: &'static [&'static str],
+    /// The peers beside which docs/BENCHMARKS.md shows it, if it does.
+    page: Option<&'static [&'static str]>,
 }
 
 /// How many queries, half of them stored rows.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Queries {
     /// One by one, each with its ring.
     Single(usize),
     /// All at once, with one ring.
     Batch(usize),
+    /// All rows.
+    Join,
 }
 
 const NEAR: RingKind = RingKind::Nearest(100);
 const MEDIAN: RingKind = RingKind::Median(0.0005);
+
+const FAISS: &[&str] = &["faiss", "faiss-tuned"];
 
 const CASES: &[Case] = &[
     Case {
@@ -54,6 +61,7 @@ const CASES: &[Case] = &[
             "numpy",
             "usearch",
         ],
+        page: Some(&["ring-db-0.11.0"]),
     },
     Case {
         name: "words-384",
@@ -74,6 +82,7 @@ const CASES: &[Case] = &[
             "numpy",
             "sklearn-brute",
         ],
+        page: Some(&[]),
     },
     Case {
         name: "batch-64",
@@ -83,6 +92,7 @@ const CASES: &[Case] = &[
         queries: Queries::Batch(256),
         rings: &[NEAR, MEDIAN],
         peers: &["faiss", "faiss-tuned", "numpy"],
+        page: Some(FAISS),
     },
     Case {
         name: "batch-768",
@@ -92,6 +102,18 @@ const CASES: &[Case] = &[
         queries: Queries::Batch(256),
         rings: &[NEAR, MEDIAN],
         peers: &["faiss", "faiss-tuned", "numpy"],
+        page: Some(FAISS),
+    },
+    Case {
+        name: "join-384",
+        set: DataSet::Vectors,
+        // As many as there are.
+        rows: 117_659,
+        dims: 384,
+        queries: Queries::Join,
+        rings: &[RingKind::Within(0.5)],
+        peers: FAISS,
+        page: Some(FAISS),
     },
     // Where trees are at home.
     Case {
@@ -102,6 +124,7 @@ const CASES: &[Case] = &[
         queries: Queries::Single(20),
         rings: &[NEAR, MEDIAN],
         peers: &["kiddo", "scipy", "sklearn-ball", "sklearn-kd"],
+        page: None,
     },
 ];
 
@@ -111,6 +134,8 @@ const TEST_FLOATS: usize = 20_000;
 /// What the command line says.
 struct Options {
     with_peers: bool,
+    /// Whether the cases, peers and lines are those of docs/BENCHMARKS.md.
+    for_page: bool,
     folder: Option<PathBuf>,
     scale: f64,
     case: Option<String>,
@@ -126,6 +151,7 @@ impl Options {
         use lexopt::prelude::*;
         let mut options = Self {
             with_peers: false,
+            for_page: false,
             folder: None,
             scale: 1.0,
             case: None,
@@ -140,6 +166,7 @@ impl Options {
                 // What cargo says to every bench.
                 Long("bench") => {}
                 Long("peers") => options.with_peers = true,
+                Long("page") => options.for_page = true,
                 Long("data") => options.folder = Some(args.value()?.into()),
                 Long("scale") => options.scale = args.value()?.parse()?,
                 Long("case") => options.case = Some(args.value()?.string()?),
@@ -170,10 +197,12 @@ impl Options {
 
     /// The peers that a case is run against.
     fn peers<'a>(&'a self, case: &'a Case) -> Vec<&'a str> {
-        match (self.with_peers, self.only.is_empty()) {
-            (false, _) => Vec::new(),
-            (true, true) => case.peers.to_vec(),
-            (true, false) => self.only.iter().map(String::as_str).collect(),
+        let shown = case.page.filter(|_| self.for_page);
+        match (shown, self.with_peers, self.only.is_empty()) {
+            (Some(shown), _, true) => shown.to_vec(),
+            (None, false, _) => Vec::new(),
+            (None, true, true) => case.peers.to_vec(),
+            (_, _, false) => self.only.iter().map(String::as_str).collect(),
         }
     }
 }
@@ -190,25 +219,36 @@ fn main() -> Result<()> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
     let folder = target.ok_or("there is no target directory")?.join("peers");
     let home = Home::new(folder, options.threads)?;
-    println!("seed {SEED}, {} threads", options.threads);
     let is_meant = |case: &&Case| {
         let word = options.case.as_deref().unwrap_or_default();
-        case.name.contains(word)
+        case.name.contains(word) && (case.page.is_some() || !options.for_page)
     };
-    CASES
-        .iter()
-        .filter(is_meant)
-        .try_for_each(|case| measure(case, &options, &home))
+    let mut failed = 0;
+    for case in CASES.iter().filter(is_meant) {
+        failed += measure(case, &options, &home)?;
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(format!("{failed} peers failed").into()),
+    }
 }
 
 /// Few rows, one run, no peers: that it runs, and that the answers are right.
 fn test(case: &Case) -> Result<()> {
     let data = Data::new(case.set, TEST_FLOATS / case.dims, case.dims, None)?;
     for requests in requests(case, &data, 4) {
-        let lines = alone(&contenders(&data), &requests.all, 1);
+        let lines = alone(&ways(case, &data), &requests.all, 1);
         assert!(!table(&[lines]).is_empty());
     }
     Ok(())
+}
+
+/// Every way of this library to answer.
+fn ways<'a>(case: &Case, data: &'a Data) -> Vec<Contender<'a>> {
+    match case.queries {
+        Queries::Join => joins(data),
+        _ => contenders(data),
+    }
 }
 
 /// The requests of each ring, of at most so many queries.
@@ -216,6 +256,7 @@ fn requests(case: &Case, data: &Data, queries_max: usize) -> Vec<Requests> {
     let (count, together) = match case.queries {
         Queries::Single(count) => (count, false),
         Queries::Batch(count) => (count, true),
+        Queries::Join => return case.rings.iter().map(|kind| join(*kind, data)).collect(),
     };
     let queries = data.queries(case.set, count.min(queries_max));
     // The last kind is what peers without rings are asked.
@@ -228,26 +269,46 @@ fn requests(case: &Case, data: &Data, queries_max: usize) -> Vec<Requests> {
             kind: *kind,
             all,
             instead: instead.clone(),
+            // A library without a lower bound finds half of all rows first.
+            is_long: together && matches!(kind, RingKind::Median(_)),
         })
         .collect()
 }
 
-fn measure(case: &Case, options: &Options, home: &Home) -> Result<()> {
+/// The request for all pairs of rows in a disk.
+fn join(kind: RingKind, data: &Data) -> Requests {
+    let RingKind::Within(d_max) = kind else {
+        unreachable!("a ring that follows from the distances of one query");
+    };
+    Requests {
+        kind,
+        all: vec![oracle::join_request(data.view(), d_max)],
+        instead: Vec::new(),
+        is_long: true,
+    }
+}
+
+/// Runs a case and prints it; returns how many peers failed.
+fn measure(case: &Case, options: &Options, home: &Home) -> Result<usize> {
     let n_rows = ((case.rows as f64 * options.scale) as usize).max(1);
     let data = Data::new(case.set, n_rows, case.dims, options.folder.as_deref())?;
-    let (n_queries, how, runs) = match case.queries {
-        Queries::Single(count) => (count, "one by one", 3),
-        Queries::Batch(count) => (count, "at once", 5),
+    // There may be fewer.
+    let n_rows = data.view().len();
+    let (asked, runs) = match case.queries {
+        Queries::Single(count) => (format!("{count} queries one by one"), 3),
+        Queries::Batch(count) => (format!("{count} queries at once"), 5),
+        Queries::Join => ("every pair of rows".to_owned(), 3),
     };
     let runs = options.runs.unwrap_or(runs);
     println!(
-        "\n## {}: {n_rows} x {} rows, {}; {n_queries} queries {how}, {runs} runs each\n",
-        case.name, case.dims, data.origin
+        "\n## {}: {n_rows} x {} rows, {}, seed {SEED}; {asked}, {} threads\n",
+        case.name, case.dims, data.origin, options.threads
     );
     let mut requests = requests(case, &data, usize::MAX);
     let word = options.ring.as_deref().unwrap_or_default();
     requests.retain(|requests| requests.kind.describe().contains(word));
-    let contenders = contenders(&data);
+    let contenders = ways(case, &data);
+    let mut failed = 0;
     let mut groups = vec![Vec::new(); requests.len()];
     let names = options.peers(case);
     if names.is_empty() {
@@ -259,7 +320,7 @@ fn measure(case: &Case, options: &Options, home: &Home) -> Result<()> {
         let path = files.path().join("rows");
         write_rows(&path, data.rows())?;
         for name in names {
-            // One that fails is said to have failed, and the others go on.
+            // One that fails is said to have failed, and the others go on before the run ends so.
             let mut run = || -> Result<()> {
                 let mut peer = Peer::start(name, home, files.path())?;
                 println!("- {}", peer.describe());
@@ -275,11 +336,12 @@ fn measure(case: &Case, options: &Options, home: &Home) -> Result<()> {
             };
             if let Err(error) = run() {
                 println!("- FAILED: {error}");
+                failed += 1;
             }
         }
     }
     for (groups, requests) in groups.iter().zip(&requests) {
         print!("\n{}:\n\n{}", requests.kind.describe(), table(groups));
     }
-    Ok(())
+    Ok(failed)
 }

@@ -34,11 +34,16 @@ pub struct Requests {
     pub all: Vec<Request>,
     /// Disks of few hits, for peers without rings.
     pub instead: Vec<Request>,
+    /// Whether a peer takes so long that it answers each request once only.
+    pub is_long: bool,
 }
 
 impl Requests {
     /// What a peer is asked, and what has to be said about it; nothing when it can answer nothing like it.
     fn for_peer(&self, peer: &Peer) -> Option<(&[Request], Question, &'static str)> {
+        if self.all.iter().any(|request| request.queries.is_empty()) {
+            return peer.can("join").then_some((&self.all, Question::Join, ""));
+        }
         let is_ring = matches!(self.kind, RingKind::Median(_));
         if is_ring && peer.can("ring") || !is_ring && peer.can("disk") {
             return Some((&self.all, Question::Ring, ""));
@@ -79,8 +84,8 @@ pub fn alone(contenders: &[Contender<'_>], requests: &[Request], runs: usize) ->
 }
 
 /// This library and a peer in turn. The first round is not measured: there the answers are held against the
-/// right ones, which this library must give and a peer may miss. Nothing when the peer can answer nothing like
-/// it.
+/// right ones, which this library must give and a peer may miss. Where a peer takes long, its first answer is in
+/// the round after that, and measured. Nothing when the peer can answer nothing like it.
 ///
 /// # Errors
 /// When the peer fails.
@@ -104,10 +109,11 @@ pub fn against(
             let pause = if run == 0 { Duration::ZERO } else { PAUSE };
             run_contenders(contenders, ours, run, pause, &mut seconds);
             std::thread::sleep(pause);
-            if run == 0 {
-                let found = peer.answer(theirs, question)?;
+            if run == usize::from(requests.is_long) {
+                let (seconds, found) = peer.answer(theirs, question)?;
                 difference.add(&found, theirs, data.view())?;
-            } else {
+                their_seconds.extend(requests.is_long.then_some(seconds));
+            } else if !requests.is_long {
                 their_seconds.push(peer.time(theirs, question)?);
             }
         }
@@ -166,8 +172,8 @@ fn lines(contenders: &[Contender<'_>], requests: &[Request], seconds: &[Vec<f64>
 #[must_use]
 pub fn table(groups: &[Vec<Line>]) -> String {
     let mut text =
-        "| | version | median | min | max | ratio | hits | missing | extra | beyond rounding |\n\
-                    |---|---|---|---|---|---|---|---|---|---|\n"
+        "| | version | times | median | min | max | ratio | hits | missing | extra | beyond rounding |\n\
+                    |---|---|---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
     for line in groups.iter().flatten() {
         let times = [line.times.median(), line.times.min(), line.times.max()];
@@ -178,8 +184,8 @@ pub fn table(groups: &[Vec<Line>]) -> String {
             beyond_rounding,
         } = line.difference;
         text.push_str(&format!(
-            "| {} | {} | {median} | {min} | {max} | {:.2} | {} | {missing} | {extra} | {beyond_rounding} |\n",
-            line.name, line.version, line.ratio, line.hits,
+            "| {} | {} | {} | {median} | {min} | {max} | {:.2} | {} | {missing} | {extra} | {beyond_rounding} |\n",
+            line.name, line.version, line.times.len(), line.ratio, line.hits,
         ));
     }
     text

@@ -2,39 +2,42 @@
 
 use std::time::Instant;
 
-use ringdb_index::{Kernel, Ring, Segment, Trusted, search, search_many};
+use ringdb_index::{Kernel, Pair, Ring, Segment, Trusted, join, search, search_many};
 
 use crate::data::Data;
 use crate::oracle::Request;
 
-/// Answers queries that are asked together, each with ascending ids.
-type Search<'a> = Box<dyn Fn(&[Vec<f32>], &Ring) -> Vec<Vec<u32>> + 'a>;
+/// Answers a request: the seconds that took, and the ascending ids of each query.
+type Answer<'a> = Box<dyn Fn(&Request) -> (f64, Vec<Vec<u32>>) + 'a>;
 
 /// One way of this library to answer, prepared for some rows.
 pub struct Contender<'a> {
     /// What the tables call it.
     pub name: String,
-    search: Search<'a>,
+    answer: Answer<'a>,
 }
 
 impl<'a> Contender<'a> {
-    /// A way to answer.
+    /// A way to answer queries.
     pub fn new(
         name: impl Into<String>,
         search: impl Fn(&[Vec<f32>], &Ring) -> Vec<Vec<u32>> + 'a,
     ) -> Self {
+        let answer = move |request: &Request| {
+            let ring = request.bounds.ring();
+            let start = Instant::now();
+            let found = search(&request.queries, &ring);
+            (start.elapsed().as_secs_f64(), found)
+        };
         Self {
             name: name.into(),
-            search: Box::new(search),
+            answer: Box::new(answer),
         }
     }
 
     /// Answers one request and returns the seconds that took.
     pub(crate) fn run(&self, request: &Request) -> (f64, Vec<Vec<u32>>) {
-        let ring = request.bounds.ring();
-        let start = Instant::now();
-        let found = (self.search)(&request.queries, &ring);
-        (start.elapsed().as_secs_f64(), found)
+        (self.answer)(request)
     }
 }
 
@@ -71,4 +74,35 @@ fn all_at_once(name: String, segment: Segment<'_>, kernel: Kernel) -> Contender<
             .map(|i| batch.ids_of(i).to_vec())
             .collect()
     })
+}
+
+/// The ways to join rows with themselves.
+#[must_use]
+pub fn joins(data: &Data) -> Vec<Contender<'_>> {
+    let (segment, kernel) = (data.segment(), Kernel::fastest());
+    let answer = move |request: &Request| {
+        let ring = request.bounds.ring();
+        let start = Instant::now();
+        let mut pairs = Vec::new();
+        let mut found = join(segment, ring, kernel, &Trusted);
+        while let Some(portion) = found.portion().expect("trusted rows") {
+            pairs.extend(portion);
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        (seconds, of_rows(pairs, segment.rows().len()))
+    };
+    vec![Contender {
+        name: format!("ringdb, join by codes, {kernel}"),
+        answer: Box::new(answer),
+    }]
+}
+
+/// The second ids of the pairs of each row, ascending.
+fn of_rows(mut pairs: Vec<Pair>, n_rows: usize) -> Vec<Vec<u32>> {
+    pairs.sort_unstable();
+    let mut all = vec![Vec::new(); n_rows];
+    for (a, b) in pairs {
+        all[a as usize].push(b);
+    }
+    all
 }

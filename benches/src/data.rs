@@ -36,6 +36,8 @@ pub enum DataSet {
     Uniform,
     /// Copies of the vectors of words, over and over, each coordinate with a little normal noise.
     Words,
+    /// The vectors of words as they are, each once.
+    Vectors,
 }
 
 /// Rows in memory with their codes, as a database in memory has them.
@@ -49,12 +51,23 @@ pub struct Data {
 }
 
 impl Data {
-    /// Makes `n_rows` rows; `folder` may hold the full set of words.
+    /// Makes `n_rows` rows, or as many as there are; `folder` may hold the full set of words.
     ///
     /// # Errors
     /// When vectors of words cannot be read, or do not have `dims` coordinates.
     pub fn new(set: DataSet, n_rows: usize, dims: usize, folder: Option<&Path>) -> Result<Self> {
-        let mut rows = vec![0.0_f32; n_rows * dims];
+        let path = match folder {
+            Some(folder) => folder.join(FULL),
+            None => DEMO.into(),
+        };
+        let which = match folder {
+            Some(_) => "the full set",
+            None => "the demo words",
+        };
+        let mut rows = match set {
+            DataSet::Vectors => Vec::new(),
+            _ => vec![0.0_f32; n_rows * dims],
+        };
         let chunks = rows.par_chunks_mut(CHUNK_ROWS * dims).enumerate();
         let origin = match set {
             DataSet::Uniform => {
@@ -65,10 +78,6 @@ impl Data {
                 "uniform in [-1, 1)".to_owned()
             }
             DataSet::Words => {
-                let path = match folder {
-                    Some(folder) => folder.join(FULL),
-                    None => DEMO.into(),
-                };
                 let base = vectors(&path, dims)?;
                 chunks.for_each(|(number, chunk)| {
                     let mut rng = rng(number);
@@ -80,12 +89,13 @@ impl Data {
                     }
                 });
                 let count = base.len() / dims;
-                let which = if folder.is_some() {
-                    "the full set"
-                } else {
-                    "the demo words"
-                };
                 format!("noised copies (deviation {NOISE}) of {count} words, {which}")
+            }
+            DataSet::Vectors => {
+                rows = vectors(&path, dims)?;
+                let count = rows.len() / dims;
+                rows.truncate(n_rows * dims);
+                format!("vectors of {count} words, {which}, as they are")
             }
         };
         let mut writer = SegmentWriter::in_memory(dims, PayloadCodec::Bincode)?;
@@ -154,7 +164,7 @@ impl Data {
             match set {
                 _ if number.is_multiple_of(2) => {}
                 DataSet::Uniform => query.fill_with(|| rng.random_range(-1.0..1.0)),
-                DataSet::Words => add_noise(&mut query, &mut rng),
+                DataSet::Words | DataSet::Vectors => add_noise(&mut query, &mut rng),
             }
             query
         };
@@ -231,6 +241,16 @@ mod tests {
             assert!((0.03..0.05).contains(&distance), "{id}: {distance}");
         }
         assert!(data.origin.ends_with("the demo words"), "{}", data.origin);
+    }
+
+    #[test]
+    fn vectors_stay_as_they_are() {
+        let base = vectors(Path::new(DEMO), 384).expect("the demo words");
+        for (wanted, found) in [(5, 5), (1 << 20, base.len() / 384)] {
+            let data = Data::new(DataSet::Vectors, wanted, 384, None).expect("the demo words");
+            assert_eq!(data.view().len(), found);
+            assert!(data.rows() == &base[..found * 384]);
+        }
     }
 
     #[test]

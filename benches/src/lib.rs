@@ -96,6 +96,13 @@ impl Times {
         )
     }
 
+    /// Number of times.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The middle time in seconds.
     #[must_use]
     pub fn median(&self) -> f64 {

@@ -87,11 +87,11 @@ impl Bounds {
 /// One request: queries that are asked together, their ring, and the right answer.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The queries.
+    /// The queries; none in a join of rows with themselves, where each row is one.
     pub queries: Vec<Vec<f32>>,
     /// The ring of all of them.
     pub bounds: Bounds,
-    /// The ids of each query, ascending.
+    /// The ids of each query, ascending; in a join those that come after that of the row.
     pub expected: Vec<Vec<u32>>,
 }
 
@@ -152,6 +152,45 @@ pub fn requests(
     all
 }
 
+/// Rows of one task of a join: near the processor together, so that others are read once for all of them.
+const JOIN_ROWS: usize = 32;
+
+/// Coordinates that tell most rows of a join apart.
+const JOIN_DIMS: usize = 128;
+
+/// The request for every pair of rows up to this distance, the row with the lower id first.
+///
+/// Of most pairs the first coordinates suffice: others never make a distance smaller, as the definition
+/// states.
+#[must_use]
+pub fn join_request(rows: Rows<'_>, d_max: f64) -> Request {
+    let row = |id: u32| rows.row(id).expect("a row");
+    let first = rows.dims().min(JOIN_DIMS);
+    let n_rows = rows.len() as u32;
+    let task = |start: u32| {
+        let queries = start..n_rows.min(start + JOIN_ROWS as u32);
+        let mut found = vec![Vec::new(); queries.len()];
+        for b in start..n_rows {
+            for (a, found) in queries.clone().zip(&mut found) {
+                let (x, y) = (row(a), row(b));
+                let may_be = a < b && distance(&x[..first], &y[..first]) <= d_max;
+                if may_be && distance(x, y) <= d_max {
+                    found.push(b);
+                }
+            }
+        }
+        found
+    };
+    let tasks = (0..n_rows.div_ceil(JOIN_ROWS as u32)).into_par_iter();
+    Request {
+        queries: Vec::new(),
+        bounds: Bounds { d_min: 0.0, d_max },
+        expected: tasks
+            .flat_map_iter(|number| task(number * JOIN_ROWS as u32))
+            .collect(),
+    }
+}
+
 /// Every distance, by the definition.
 fn distances(rows: Rows<'_>, query: &[f32]) -> Vec<f64> {
     let ids = (0..rows.len() as u32).into_par_iter().with_min_len(1024);
@@ -210,6 +249,25 @@ mod tests {
             [vec![0, 2, 4], vec![1, 3, 5], vec![2, 3, 4, 5, 6]]
         );
         assert_eq!(request.hits(), 11);
+    }
+
+    /// Rows that the first coordinates tell apart, and rows that only the others do.
+    #[test]
+    fn a_join_has_every_pair_once() {
+        let dims = JOIN_DIMS + 2;
+        let mut data = vec![0.0; (JOIN_ROWS + 8) * dims];
+        for (id, row) in data.chunks_exact_mut(dims).enumerate() {
+            let at = if id.is_multiple_of(2) { 0 } else { dims - 1 };
+            row[at] = id as f32;
+        }
+        let rows = Rows::new(&data, dims).expect("whole rows");
+        let request = join_request(rows, 2.0);
+        let (first, last) = (&request.expected[..4], JOIN_ROWS as u32 + 7);
+        // From 0 at the origin to 1 and 2; from 1 the root of 5 lies beyond.
+        assert_eq!(first, [vec![1, 2], vec![3], vec![4], vec![5]]);
+        assert_eq!(request.expected[last as usize - 2], [last]);
+        assert_eq!(request.expected.len(), rows.len());
+        assert_eq!(request.hits(), rows.len() - 1);
     }
 
     #[test]

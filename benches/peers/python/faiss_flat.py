@@ -11,6 +11,9 @@ from bounds import above, squared
 HITS_MAX = 1 << 28
 BLOCK_MIN = 32
 
+# Rows of a join that are queries together.
+JOIN_ROWS = 4096
+
 
 class Adapter:
     def __init__(self, threads):
@@ -21,7 +24,7 @@ class Adapter:
         return {
             "name": "Faiss IndexFlatL2",
             "version": faiss.__version__,
-            "capabilities": ["ring", "disk", "batch", "nearest"],
+            "capabilities": ["ring", "disk", "batch", "nearest", "join"],
             "bounds": "f32, squared, the upper one strict (the next number is passed);"
             " a ring is a disk whose hits are filtered by the distances that it returns",
         }
@@ -45,10 +48,18 @@ class Adapter:
         low, high = bounds
         ends, distances, ids = self.index.range_search(queries, float(above(high)))
         if low > 0:
-            inside = distances >= low
-            ends = np.concatenate(([0], np.cumsum(inside)))[ends.astype(np.int64)]
-            ids = ids[inside]
+            ends, ids = kept(ends, ids, distances >= low)
         return ends, ids
+
+    def join(self, ring):
+        """Every pair in order, with the lower id first: the others are found too, and dropped."""
+        found = []
+        for start in range(0, self.index.ntotal, JOIN_ROWS):
+            count = min(JOIN_ROWS, self.index.ntotal - start)
+            ends, ids = self.block(self.index.reconstruct_n(start, count), squared(ring))
+            owners = np.repeat(np.arange(start, start + count), np.diff(ends.astype(np.int64)))
+            found.append(kept(ends, ids, ids > owners))
+        return found
 
     def nearest(self, queries, count):
         _, ids = self.index.search(queries, count)
@@ -59,3 +70,10 @@ class Adapter:
             ends = ends.astype(np.int64)
             for start, end in zip(ends[:-1], ends[1:]):
                 yield ids[start:end]
+
+
+def kept(ends, ids, which):
+    """The hits that are meant, and where those of each query end."""
+    ends = ends.astype(np.int64)
+    counts = [np.count_nonzero(which[start:end]) for start, end in zip(ends[:-1], ends[1:])]
+    return np.cumsum([0] + counts), ids[which]

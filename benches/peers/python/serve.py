@@ -36,6 +36,8 @@ def perform(adapter, request):
         return {"ok": True, "seconds": time.perf_counter() - start}
     if op == "search":
         return search(adapter, request)
+    if op == "join":
+        return timed(adapter, request, adapter.join, request["ring"])
     raise ValueError(f"there is no request {op}")
 
 
@@ -46,11 +48,14 @@ def search(adapter, request):
         rings = request["rings"]
         if len(rings) not in (1, len(queries)):
             raise ValueError("neither one ring nor one for each query")
-        call, argument = adapter.search, rings
-    else:
-        call, argument = adapter.nearest, nearest
+        return timed(adapter, request, adapter.search, queries, rings)
+    return timed(adapter, request, adapter.nearest, queries, nearest)
+
+
+def timed(adapter, request, call, *arguments):
+    """Calls the library and replies with the time that took and what was found."""
     start = time.perf_counter()
-    found = call(queries, argument)
+    found = call(*arguments)
     seconds = time.perf_counter() - start
     found = [np.sort(np.asarray(ids).astype("<u4")) for ids in adapter.ids(found)]
     if request.get("answer"):

@@ -21,6 +21,8 @@ pub enum Question {
     Ring,
     /// So many nearest rows, of a peer that knows no radius.
     Nearest(usize),
+    /// The pairs of its rows in this ring.
+    Join,
 }
 
 /// A peer and its process, which ends with the value.
@@ -110,7 +112,7 @@ impl Peer {
         self.hello[key].as_str().filter(|text| !text.is_empty())
     }
 
-    /// Whether it says that it can do something: `ring`, `disk`, `nearest` or `batch`.
+    /// Whether it says that it can do something: `ring`, `disk`, `nearest`, `batch` or `join`.
     #[must_use]
     pub fn can(&self, what: &str) -> bool {
         let all = self.hello["capabilities"].as_array();
@@ -131,17 +133,21 @@ impl Peer {
         Ok(seconds)
     }
 
-    /// Asks the same, for the ids of each query.
-    pub fn answer(&mut self, request: &Request, question: Question) -> Result<Vec<Vec<u32>>> {
+    /// Asks the same, for the ids of each query as well.
+    pub fn answer(
+        &mut self,
+        request: &Request,
+        question: Question,
+    ) -> Result<(f64, Vec<Vec<u32>>)> {
         let path = self.files.join("answer");
-        let (_, hits) = self.search(request, question, Some(&path))?;
-        let found = answer::read(&path, request.queries.len())
+        let (seconds, hits) = self.search(request, question, Some(&path))?;
+        let found = answer::read(&path, request.expected.len())
             .map_err(|error| format!("{}: its answer: {error}", self.name))?;
         let ids: usize = found.iter().map(Vec::len).sum();
         if ids != hits {
             return Err(format!("{}: {hits} hits counted, {ids} ids written", self.name).into());
         }
-        Ok(found)
+        Ok((seconds, found))
     }
 
     fn search(
@@ -150,16 +156,22 @@ impl Peer {
         question: Question,
         answer: Option<&Path>,
     ) -> Result<(f64, usize)> {
-        let queries = self.files.join("queries");
-        let dims = request.queries.first().map_or(0, Vec::len);
-        write_floats(&queries, request.queries.iter().map(Vec::as_slice))?;
-        let mut line = json!({
-            "op": "search", "queries": utf8(&queries)?, "count": request.queries.len(), "dims": dims,
-            "answer": answer.map(utf8).transpose()?,
-        });
+        let mut line = json!({ "op": "search", "answer": answer.map(utf8).transpose()? });
+        let ring = json!([request.bounds.d_min, request.bounds.d_max]);
         match question {
-            Question::Ring => line["rings"] = json!([[request.bounds.d_min, request.bounds.d_max]]),
+            Question::Ring => line["rings"] = json!([ring]),
             Question::Nearest(count) => line["nearest"] = json!(count),
+            Question::Join => {
+                line["op"] = json!("join");
+                line["ring"] = ring;
+            }
+        }
+        if question != Question::Join {
+            let queries = self.files.join("queries");
+            write_floats(&queries, request.queries.iter().map(Vec::as_slice))?;
+            line["queries"] = json!(utf8(&queries)?);
+            line["count"] = json!(request.queries.len());
+            line["dims"] = json!(request.queries.first().map_or(0, Vec::len));
         }
         let reply = self.ask(&line)?;
         let hits = reply["hits"].as_u64();
@@ -280,7 +292,7 @@ mod tests {
             let script = format!("cd {}; {HELLO}{search}{reply}", files.path().display());
             let mut peer = peer(&script, files.path()).expect("it says hello");
             match (peer.answer(&request(), Question::Ring), expected) {
-                (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+                (Ok(found), Ok(expected)) => assert_eq!(found, (0.5, expected)),
                 (Err(found), Err(expected)) => {
                     assert!(found.to_string().contains(expected), "{found}");
                 }
