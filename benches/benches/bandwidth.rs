@@ -31,7 +31,7 @@ fn main() {
 
     let threads = rayon::current_num_threads();
     println!(
-        "{n_rows} x {dims} uniform rows, seed {SEED}, {gigabytes:.3} GB, {threads} threads, {runs} runs each"
+        "{n_rows} x {dims} uniform rows, seed {SEED}, {gigabytes:.3} GB, {threads} threads, {runs} runs each\n"
     );
     println!("| | median | min | max | GB/s | of the sum's bandwidth |");
     println!("|---|---|---|---|---|---|");

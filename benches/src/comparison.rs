@@ -22,6 +22,8 @@ pub struct Line {
     /// Its time by that of the first line of its group.
     ratio: f64,
     hits: usize,
+    /// Queries that are answered together.
+    queries: usize,
     difference: Difference,
 }
 
@@ -127,6 +129,7 @@ pub fn against(
         times,
         hits: theirs.iter().map(Request::hits).sum::<usize>() + difference.extra
             - difference.missing,
+        queries: queries(theirs),
         difference,
     });
     Ok(Some(lines))
@@ -163,28 +166,35 @@ fn lines(contenders: &[Contender<'_>], requests: &[Request], seconds: &[Vec<f64>
             ratio: median_ratio(own, &times[0]),
             times: own.clone(),
             hits: requests.iter().map(Request::hits).sum(),
+            queries: queries(requests),
             difference: Difference::default(),
         })
         .collect()
+}
+
+/// How many queries each request holds.
+fn queries(requests: &[Request]) -> usize {
+    requests.first().map_or(1, |request| request.expected.len())
 }
 
 /// The table of groups of lines, each group measured in turn.
 #[must_use]
 pub fn table(groups: &[Vec<Line>]) -> String {
     let mut text =
-        "| | version | times | median | min | max | ratio | hits | missing | extra | beyond rounding |\n\
-                    |---|---|---|---|---|---|---|---|---|---|---|\n"
+        "| | version | times | median | min | max | a query | ratio | hits | missing | extra | beyond rounding |\n\
+                    |---|---|---|---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
     for line in groups.iter().flatten() {
-        let times = [line.times.median(), line.times.min(), line.times.max()];
-        let [median, min, max] = times.map(|seconds| format!("{:.3} ms", 1e3 * seconds));
+        let (median, min, max) = (line.times.median(), line.times.min(), line.times.max());
+        let times = [median, min, max, median / line.queries as f64];
+        let [median, min, max, each] = times.map(|seconds| format!("{:.3} ms", 1e3 * seconds));
         let Difference {
             missing,
             extra,
             beyond_rounding,
         } = line.difference;
         text.push_str(&format!(
-            "| {} | {} | {} | {median} | {min} | {max} | {:.2} | {} | {missing} | {extra} | {beyond_rounding} |\n",
+            "| {} | {} | {} | {median} | {min} | {max} | {each} | {:.2} | {} | {missing} | {extra} | {beyond_rounding} |\n",
             line.name, line.version, line.times.len(), line.ratio, line.hits,
         ));
     }

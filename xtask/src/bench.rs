@@ -1,4 +1,7 @@
-//! `cargo xtask bench`: the benches, after a description of the machine that their numbers hold for.
+//! `cargo xtask bench`: the benches, after a description of the machine that their numbers hold for; with `--page` their
+//! tables go to docs/BENCHMARKS.md.
+
+mod page;
 
 use std::ffi::OsString;
 use std::path::{Path, absolute};
@@ -7,8 +10,16 @@ use crate::run::{self, Result, cargo};
 
 /// Runs the named bench, or all of them.
 pub(crate) fn task(args: &mut lexopt::Parser) -> Result<()> {
-    let Request { name, passed } = read(args)?;
+    let Request {
+        name,
+        for_page,
+        passed,
+    } = read(args)?;
     println!("{}", machine());
+    if for_page {
+        let name = name.as_ref().map(|name| name.to_string_lossy());
+        return page::write(name.as_deref(), &passed, &machine());
+    }
     let mut bench = cargo("bench --locked -p ringdb-benches");
     match &name {
         Some(name) => bench.arg("--bench").arg(name),
@@ -21,6 +32,8 @@ pub(crate) fn task(args: &mut lexopt::Parser) -> Result<()> {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Request {
     name: Option<OsString>,
+    /// Whether what comes out goes to the page.
+    for_page: bool,
     /// What the bench is told.
     passed: Vec<OsString>,
 }
@@ -37,6 +50,7 @@ fn read(args: &mut lexopt::Parser) -> Result<Request> {
         }
         match args.next()? {
             Some(lexopt::Arg::Value(value)) if request.name.is_none() => request.name = Some(value),
+            Some(lexopt::Arg::Long("page")) => request.for_page = true,
             Some(lexopt::Arg::Long("peers")) => request.passed.push("--peers".into()),
             Some(lexopt::Arg::Long("data")) => {
                 let folder = args.value()?;
@@ -48,13 +62,13 @@ fn read(args: &mut lexopt::Parser) -> Result<Request> {
             None => break,
         }
     }
-    // Criterion would not know what to do with it.
-    if request.name.as_ref().is_none_or(|name| name != "index")
-        && request
-            .passed
-            .iter()
-            .any(|arg| arg == "--peers" || arg == "--data")
-    {
+    // Criterion would not know what to do with it. The page keeps it from the benches that are Criterion's.
+    let is_of_index = match &request.name {
+        Some(name) => name == "index",
+        None => request.for_page,
+    };
+    let is_for_index = |arg: &OsString| arg == "--peers" || arg == "--data";
+    if !is_of_index && request.passed.iter().any(is_for_index) {
         return Err("--peers and --data go with the bench `index`".into());
     }
     Ok(request)
@@ -104,6 +118,7 @@ mod tests {
         let found = read(&mut lexopt::Parser::from_args(args));
         let expected = expected.map(|(name, passed)| Request {
             name: name.map(OsString::from),
+            for_page: args.contains(&"--page"),
             passed: passed.iter().map(OsString::from).collect(),
         });
         assert_eq!(found.ok(), expected, "{args:?}");
@@ -118,6 +133,10 @@ mod tests {
             &["index", "--peers", "--", "--scale", "1"],
             Some((Some("index"), &["--peers", "--scale", "1"])),
         );
+        check_arguments(&["--page"], Some((None, &[])));
+        check_arguments(&["scan", "--page"], Some((Some("scan"), &[])));
+        check_arguments(&["--page", "--peers"], Some((None, &["--peers"])));
+        check_arguments(&["scan", "--page", "--peers"], None);
         check_arguments(&["scan", "--peers"], None);
         check_arguments(&["--peers"], None);
         check_arguments(&["index", "--data"], None);

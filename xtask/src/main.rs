@@ -29,6 +29,8 @@ Usage: cargo xtask TASK [ARGUMENTS]
   bench index [--peers] [--data FOLDER] [-- ARGUMENTS]
                                searches of this library, and of others in processes of their own, which it makes first;
                                FOLDER may hold the vectors of all words
+  bench [NAME] --page [--data FOLDER] [-- ARGUMENTS]
+                               the benches, or the one named, and their tables in docs/BENCHMARKS.md written anew
   fuzz [TARGET] [--seconds N]  the fuzz targets, or the one named, for N seconds each (60)
   reliability [ARGUMENTS]      the campaigns that damage databases, cut the power and fail calls; --help lists them
   help                         this text
