@@ -128,7 +128,7 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// Coordinates of a case in a test run.
+/// Coordinates of a case in a test run, but for a join.
 const TEST_FLOATS: usize = 20_000;
 
 /// What the command line says.
@@ -235,8 +235,14 @@ fn main() -> Result<()> {
 
 /// Few rows, one run, no peers: that it runs, and that the answers are right.
 fn test(case: &Case) -> Result<()> {
-    let data = Data::new(case.set, TEST_FLOATS / case.dims, case.dims, None)?;
+    let n_rows = match case.queries {
+        // Few rows have no pairs.
+        Queries::Join => case.rows,
+        _ => TEST_FLOATS / case.dims,
+    };
+    let data = Data::new(case.set, n_rows, case.dims, None)?;
     for requests in requests(case, &data, 4) {
+        assert!(requests.all.iter().any(|request| request.hits() > 0));
         let lines = alone(&ways(case, &data), &requests.all, 1);
         assert!(!table(&[lines]).is_empty());
     }
