@@ -16,9 +16,6 @@ const FLOATS_MAX: usize = 1 << 15;
 /// Differences that the definition of a join computes, at most.
 const JOIN_FLOATS_MAX: usize = 1 << 20;
 
-/// Rows that have prefixes, at least.
-const PREFIX_ROWS_MIN: usize = 32;
-
 /// Queries at most: three groups of those that are judged together.
 const QUERIES_MAX: usize = 40;
 
@@ -67,9 +64,7 @@ pub fn search(data: &[u8]) -> bool {
         return false;
     };
     let rows = Rows::new(&input.rows, input.dims).expect("whole rows");
-    // Of fewer rows no prefix is chosen.
-    let tiers_most = if rows.len() < PREFIX_ROWS_MIN { 2 } else { 3 };
-    let tiers = input.head.tiers % tiers_most;
+    let tiers = input.head.tiers % 3;
     let coded = (tiers > 0).then(|| Coded::new(rows, tiers > 1));
     let segment = match &coded {
         Some(coded) => coded.segment(rows),
