@@ -44,6 +44,13 @@ enum Queries {
 const NEAR: RingKind = RingKind::Nearest(100);
 const MEDIAN: RingKind = RingKind::Median(0.0005);
 
+/// Rings that hold much.
+const WIDE: &[RingKind] = &[
+    RingKind::Median(0.5),
+    RingKind::Quantile(0.5),
+    RingKind::Quantile(1.0),
+];
+
 const FAISS: &[&str] = &["faiss", "faiss-tuned"];
 
 const CASES: &[Case] = &[
@@ -114,6 +121,57 @@ const CASES: &[Case] = &[
         rings: &[RingKind::Within(0.5)],
         peers: FAISS,
         page: Some(FAISS),
+    },
+    // Where codes cannot help: the search has to see that soon.
+    Case {
+        name: "wide-16",
+        set: DataSet::Uniform,
+        rows: 4_000_000,
+        dims: 16,
+        queries: Queries::Single(20),
+        rings: WIDE,
+        peers: &[],
+        page: Some(&[]),
+    },
+    Case {
+        name: "wide-64",
+        set: DataSet::Uniform,
+        rows: 4_000_000,
+        dims: 64,
+        queries: Queries::Single(20),
+        rings: WIDE,
+        peers: &[],
+        page: Some(&[]),
+    },
+    Case {
+        name: "equal-64",
+        set: DataSet::Equal,
+        rows: 4_000_000,
+        dims: 64,
+        queries: Queries::Single(20),
+        rings: &[NEAR],
+        peers: &[],
+        page: Some(&[]),
+    },
+    Case {
+        name: "small-64",
+        set: DataSet::Uniform,
+        rows: 10_000,
+        dims: 64,
+        queries: Queries::Single(20),
+        rings: &[RingKind::Median(0.05), RingKind::Quantile(1.0)],
+        peers: &[],
+        page: Some(&[]),
+    },
+    Case {
+        name: "one-dim",
+        set: DataSet::Uniform,
+        rows: 10_000_000,
+        dims: 1,
+        queries: Queries::Single(20),
+        rings: &[NEAR, RingKind::Median(0.05)],
+        peers: &[],
+        page: Some(&[]),
     },
     // Where trees are at home.
     Case {

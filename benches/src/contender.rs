@@ -47,11 +47,16 @@ pub fn contenders(data: &Data) -> Vec<Contender<'_>> {
     let rows = Segment::new(data.view());
     let coded = data.segment();
     let kernel = Kernel::fastest();
-    vec![
+    let mut all = vec![
         one_by_one(format!("ringdb, scan, {kernel}"), rows, kernel),
         one_by_one(format!("ringdb, codes, {kernel}"), coded, kernel),
         all_at_once(format!("ringdb, codes, batch, {kernel}"), coded, kernel),
-    ]
+    ];
+    if coded.has_prefix() {
+        let name = format!("ringdb, codes without prefix, {kernel}");
+        all.push(one_by_one(name, data.without_prefix(), kernel));
+    }
+    all
 }
 
 /// Query by query, in all rows or by codes.

@@ -38,6 +38,8 @@ pub enum DataSet {
     Words,
     /// The vectors of words as they are, each once.
     Vectors,
+    /// One row, uniform in [-1, 1), over and over.
+    Equal,
 }
 
 /// Rows in memory with their codes, as a database in memory has them.
@@ -76,6 +78,16 @@ impl Data {
                     chunk.fill_with(|| rng.random_range(-1.0..1.0));
                 });
                 "uniform in [-1, 1)".to_owned()
+            }
+            DataSet::Equal => {
+                let mut row = vec![0.0; dims];
+                rng(0).fill(&mut row[..]);
+                chunks.for_each(|(_, chunk)| {
+                    for place in chunk.chunks_exact_mut(dims) {
+                        place.copy_from_slice(&row);
+                    }
+                });
+                "all equal".to_owned()
             }
             DataSet::Words => {
                 let base = vectors(&path, dims)?;
@@ -133,20 +145,28 @@ impl Data {
         self.kept.vectors.as_slice()
     }
 
-    /// The rows and their codes.
+    /// The rows with their codes, and prefixes if they have any.
     ///
     /// # Panics
     /// If the codes are not those of the rows.
     #[must_use]
     pub fn segment(&self) -> Segment<'_> {
-        let codes = Codes::new(&self.frame, bytes(&self.kept.codes), bytes(&self.kept.fine));
-        let segment = Segment::with_codes(self.view(), codes.expect("codes"));
-        let segment = segment.expect("codes of these rows");
+        let segment = self.without_prefix();
         let Some(frame) = &self.prefix_frame else {
             return segment;
         };
         let prefix = Prefix::new(frame, bytes(&self.kept.prefix)).expect("prefixes");
         segment.and_prefix(prefix).expect("prefixes of these rows")
+    }
+
+    /// The rows and their codes, but no prefixes.
+    ///
+    /// # Panics
+    /// If the codes are not those of the rows.
+    #[must_use]
+    pub fn without_prefix(&self) -> Segment<'_> {
+        let codes = Codes::new(&self.frame, bytes(&self.kept.codes), bytes(&self.kept.fine));
+        Segment::with_codes(self.view(), codes.expect("codes")).expect("codes of these rows")
     }
 
     /// Queries: stored rows and, in turn with them, vectors of the same kind that are not stored.
@@ -163,7 +183,9 @@ impl Data {
             let mut query = rows.row(id).expect("a stored row").to_vec();
             match set {
                 _ if number.is_multiple_of(2) => {}
-                DataSet::Uniform => query.fill_with(|| rng.random_range(-1.0..1.0)),
+                DataSet::Uniform | DataSet::Equal => {
+                    query.fill_with(|| rng.random_range(-1.0..1.0));
+                }
                 DataSet::Words | DataSet::Vectors => add_noise(&mut query, &mut rng),
             }
             query

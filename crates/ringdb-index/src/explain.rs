@@ -171,7 +171,7 @@ impl AddAssign for Explain {
     }
 }
 
-/// A line for each tier that saw rows, and one for the parts that were switched, by what.
+/// A line for each tier that read anything, and one for the parts that were switched, by what.
 impl fmt::Display for Explain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -181,7 +181,7 @@ impl fmt::Display for Explain {
         )?;
         for tier in Tier::ALL {
             let report = self.tier(tier);
-            if report.rows > 0 {
+            if report.bytes > 0 {
                 writeln!(
                     f,
                     "{:<6}{:>12}{:>12}{:>12}{:>12}{:>15}",

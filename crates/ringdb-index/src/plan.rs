@@ -40,7 +40,7 @@ impl Costs {
 
     /// Whether codes cost more than they can save, whatever they prove.
     pub(crate) fn never_pay(&self) -> bool {
-        self.tile > self.row
+        self.tile >= self.row
     }
 
     /// Whether prefixes of so many bytes a tile, which left unsure rows in some of these tiles, cost less than
@@ -77,6 +77,6 @@ mod tests {
         let pays = |open: usize| Costs::new(64).prefix_pays(640, 16, open);
         assert!(pays(0) && pays(7) && !pays(8) && !pays(16));
         let never_pay = |dims: usize| Costs::new(dims).never_pay();
-        assert!(never_pay(1) && never_pay(2) && !never_pay(3) && !never_pay(16));
+        assert!(never_pay(1) && never_pay(3) && !never_pay(4) && !never_pay(16));
     }
 }

@@ -36,8 +36,8 @@ pub enum Codes {
     /// If there are 65 536 vectors or more, of 16 dims or more; with a prefix where that pays.
     #[default]
     Auto,
-    /// In any case but for an empty database, and with a prefix. Of one or two dims they are larger than the
-    /// coordinates, and searches pass over them.
+    /// In any case but for an empty database, and with a prefix. Of up to three dims they are no smaller than
+    /// the coordinates, and searches pass over them.
     On,
     /// In no case.
     Off,

@@ -228,7 +228,7 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
         self.rows.vectors.is_empty()
     }
 
-    /// Whether there are codes, which searches read before coordinates; those of one or two dims are passed
+    /// Whether there are codes, which searches read before coordinates; those of up to three dims are passed
     /// over. See [`BuildOptions::codes`](crate::BuildOptions::codes).
     #[must_use]
     pub fn has_codes(&self) -> bool {

@@ -3,6 +3,7 @@
 //! tolerance anywhere, and no use of the thresholds that the searches use.
 
 mod coded;
+mod cost;
 mod data;
 mod join;
 mod many;
