@@ -22,9 +22,13 @@ const SAMPLE_COORDINATES: usize = 4 << 20;
 /// Rows of the sample that are queries as well.
 const SAMPLE_QUERIES: usize = 128;
 
-/// The radius that a prefix is chosen for, as a share of the middle distance between rows: at most a few in ten
-/// thousand rows are as near, but for copies of each other, which it does not depend on.
+/// The radius that a prefix is chosen for, as a share of the middle distance between rows: of embeddings a few in
+/// ten thousand are as near. Copies of rows do not change it.
 const NEAR: f64 = 2.0 / 3.0;
+
+/// Where fewer pairs than one in so many are as near, because distances differ little from each other, the
+/// radius is the one that this share of the pairs does not pass.
+const PAIRS_OUTSIDE: usize = 50_000;
 
 /// The fewest dims that are rotated; of fewer, codes take little more than a rotation of them would.
 const DIMS_ROTATED_MIN: usize = 64;
@@ -32,7 +36,7 @@ const DIMS_ROTATED_MIN: usize = 64;
 /// Times that the sample is applied to the directions.
 const ITERATIONS: usize = 4;
 
-/// A prefix pays if near balls read this share of what they read with codes alone, or less.
+/// A prefix pays if balls of that radius read this share of what they read with codes alone, or less.
 const PAYS: f64 = 0.8;
 
 /// Directions are drawn from it.
@@ -42,8 +46,8 @@ impl PrefixFrame {
     /// The best prefix for these rows, `None` if codes alone are about as good. Reads a sample of the rows.
     #[must_use]
     pub fn of(rows: Rows<'_>, codes: &CodeFrame) -> Option<Self> {
-        let (frame, share) = best(rows, codes);
-        (share <= PAYS).then_some(frame)
+        let (frame, cost) = best(rows, codes);
+        cost.pays.then_some(frame)
     }
 
     /// The best prefix for these rows, whether or not it pays.
@@ -53,12 +57,13 @@ impl PrefixFrame {
     }
 }
 
-/// The best prefix, and what near balls read with it as a share of what they read with codes alone.
-fn best(rows: Rows<'_>, codes: &CodeFrame) -> (PrefixFrame, f64) {
+/// The best prefix, and what it costs.
+fn best(rows: Rows<'_>, codes: &CodeFrame) -> (PrefixFrame, Cost) {
     let (dims, len) = (rows.dims(), rows.len());
     let sample = Sample::new(rows, codes);
     let plain = PrefixFrame::plain(dims, len);
-    let mut best = (sample.cost(&plain), plain);
+    let cost = sample.cost(&plain);
+    let mut best = (plain, cost);
     if (DIMS_ROTATED_MIN..=DIMS_ROTATED_MAX).contains(&dims) {
         // More directions than rows there are none.
         let widest = (dims / 2).min(KEPT_MAX).min(sample.rows().count());
@@ -73,13 +78,27 @@ fn best(rows: Rows<'_>, codes: &CodeFrame) -> (PrefixFrame, f64) {
                 continue;
             };
             let cost = sample.cost(&frame);
-            if cost < best.0 {
-                best = (cost, frame);
+            if cost.is_better_than(&best.1) {
+                best = (frame, cost);
             }
         }
     }
-    let (cost, frame) = best;
-    (frame, cost / tile_bytes(dims) as f64)
+    best
+}
+
+/// What a prefix costs.
+struct Cost {
+    /// Whether balls of the sample's radius read enough less with it.
+    pays: bool,
+    /// Bytes that a tile of rows takes: the geometric mean of balls so near that nothing is left to codes, and of
+    /// those of the sample's radius.
+    bytes: f64,
+}
+
+impl Cost {
+    fn is_better_than(&self, other: &Self) -> bool {
+        (self.pays, -self.bytes) > (other.pays, -other.bytes)
+    }
 }
 
 /// Rows in the frame of the codes, in tiles.
@@ -140,8 +159,14 @@ impl Sample {
         match all.is_empty() {
             true => 0.0,
             false => {
-                let middle = all.len() / 2;
-                NEAR * NEAR * *all.select_nth_unstable_by(middle, f64::total_cmp).1
+                let (first, middle) = (all.len() / PAIRS_OUTSIDE, all.len() / 2);
+                let (nearer, middle, _) = all.select_nth_unstable_by(middle, f64::total_cmp);
+                let middle = *middle;
+                let first = match nearer.is_empty() {
+                    true => middle,
+                    false => *nearer.select_nth_unstable_by(first, f64::total_cmp).1,
+                };
+                first.max(NEAR * NEAR * middle)
             }
         }
     }
@@ -157,7 +182,6 @@ impl Sample {
         }
         let mut random = Random(SEED);
         let mut directions: Vec<f64> = (0..self.dims * width).map(|_| random.next()).collect();
-        orthonormalise(&mut directions, width);
         for _ in 0..ITERATIONS {
             let narrow = to_f32(&directions);
             let projected = self.tiles.par_iter().map(|tile| {
@@ -174,6 +198,8 @@ impl Sample {
             });
             orthonormalise(&mut directions, width);
         }
+        // What is left of them by the first pass may lean on each other.
+        orthonormalise(&mut directions, width);
         to_f32(&directions)
     }
 
@@ -185,6 +211,7 @@ impl Sample {
         let mut random = Random(SEED);
         let mut mix: Vec<f64> = (0..kept * kept).map(|_| random.next()).collect();
         orthonormalise(&mut mix, kept);
+        orthonormalise(&mut mix, kept);
         let mut mixed = vec![0.0; self.dims * kept];
         let mix = to_f32(&mix);
         self.kernel
@@ -192,9 +219,8 @@ impl Sample {
         to_f32(&mixed)
     }
 
-    /// What a tile of rows costs with this prefix, in bytes: the geometric mean of balls so near that nothing
-    /// is left to codes, and of those of the sample's radius.
-    fn cost(&self, frame: &PrefixFrame) -> f64 {
+    /// What this prefix costs.
+    fn cost(&self, frame: &PrefixFrame) -> Cost {
         let bytes = frame.tile_bytes() as f64;
         let encoded: Vec<Numbers> = self
             .tiles
@@ -213,7 +239,12 @@ impl Sample {
         let unsure: usize = encoded[..self.queries].par_iter().map(of_query).sum();
         let share = unsure as f64 / (self.queries * encoded.len()).max(1) as f64;
         let open = 1.0 - (1.0 - share).powi(TILE_ROWS as i32);
-        (bytes * (bytes + open * tile_bytes(self.dims) as f64)).sqrt()
+        let codes = tile_bytes(self.dims) as f64;
+        let near = bytes + open * codes;
+        Cost {
+            pays: near <= PAYS * codes,
+            bytes: (bytes * near).sqrt(),
+        }
     }
 }
 
@@ -254,9 +285,9 @@ impl Numbers {
 }
 
 /// Makes the columns of a matrix with rows of `width` numbers orthonormal, one after the other (modified
-/// Gram-Schmidt, twice); one that the others leave nothing of is left at zero.
+/// Gram-Schmidt; twice is enough), or zero where the others leave nothing of one.
 fn orthonormalise(matrix: &mut [f64], width: usize) {
-    for column in (0..width).chain(0..width) {
+    for column in 0..width {
         let norm_sq: f64 = matrix
             .iter()
             .skip(column)
