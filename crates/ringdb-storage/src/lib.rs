@@ -35,6 +35,7 @@
 //!     offsets.bin       where each begins: n + 1 numbers
 //!     codes.bin         bytes that a program derives from the rows, if it does
 //!     fine.bin          more of them
+//!     prefix.bin        and more again
 //! ```
 //!
 //! A program that computes something from the rows which it wants to find again beside them, such as an

@@ -50,8 +50,8 @@
 //! - A vector is a hit exactly when its distance, as defined in docs/EXACTNESS.md in `f64`, is within
 //!   the bounds: the same ids on every processor and for every number of threads.
 //! - Every hit is returned. Ids ascend.
-//! - [`Codes`] make searches of large databases read fewer bytes and change no answer. A search decides by
-//!   them only what they prove, and reads the coordinates of the rest. Damage of them is an error like any
+//! - [`Codes`], and the prefix that may come with them, make searches of large databases read fewer bytes and
+//!   change no answer. A search decides by them only what they prove, and reads the coordinates of the rest. Damage of them is an error like any
 //!   other, but loses nothing: [`rebuild_codes`] makes them anew, and [`OpenOptions::codes`] passes over them.
 //! - NaN, infinite coordinates, wrong dims, negative or inverted bounds are errors that name the value.
 //! - A program written for ring-db 0.3.0 or 0.3.1, whose library is called `ringdb` as well, compiles

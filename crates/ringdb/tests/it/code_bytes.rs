@@ -1,5 +1,5 @@
 //! The bytes of codes.bin and fine.bin against docs/FORMAT.md: a decoder that knows nothing but the page,
-//! and what it reads held to the rows.
+//! and what it reads held to the rows. What the test of prefix.bin needs as well is shared from here.
 
 use std::fs;
 use std::path::Path;
@@ -10,17 +10,17 @@ use crate::contents::{Fixture, Place};
 use crate::fixtures::{copy, dir, edit, files, named};
 
 /// The places of the two among the files of a fixture.
-const CODES: usize = 4;
+pub(crate) const CODES: usize = 4;
 const FINE: usize = 5;
 
 /// Rows of a tile.
-const TILE_ROWS: usize = 16;
+pub(crate) const TILE_ROWS: usize = 16;
 
 /// More than what is lost where this test computes in `f64`.
-const SLACK: f64 = 1e-12;
+pub(crate) const SLACK: f64 = 1e-12;
 
 /// No row has a smaller step: 2^-100.
-const STEP_MIN: f64 = 7.888_609_052_210_118e-31;
+pub(crate) const STEP_MIN: f64 = 7.888_609_052_210_118e-31;
 
 /// What codes.bin and fine.bin say of a row.
 struct Decoded {
@@ -33,44 +33,51 @@ struct Decoded {
 }
 
 /// What stands before the tiles.
-struct Head {
+pub(crate) struct Head {
     scale: f64,
     typical: f64,
     centre: Vec<f64>,
 }
 
 /// Bytes that are read from the front.
-struct Bytes<'a>(&'a [u8]);
+pub(crate) struct Bytes<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Bytes<'a> {
-    fn take(&mut self, len: usize) -> &'a [u8] {
+    pub(crate) fn take(&mut self, len: usize) -> &'a [u8] {
         let (front, rest) = self.0.split_at(len);
         self.0 = rest;
         front
     }
 
-    fn u32(&mut self) -> u32 {
+    pub(crate) fn u32(&mut self) -> u32 {
         u32::from_le_bytes(self.take(4).try_into().unwrap())
     }
 
-    fn f32(&mut self) -> f64 {
+    pub(crate) fn f32(&mut self) -> f64 {
         f64::from(f32::from_bits(self.u32()))
     }
 
+    /// The upper half of an `f32` whose lower half is zero.
+    pub(crate) fn half(&mut self) -> f64 {
+        let upper = u16::from_le_bytes(self.take(2).try_into().unwrap());
+        f64::from(f32::from_bits(u32::from(upper) << 16))
+    }
+
     #[track_caller]
-    fn take_all(&mut self, len: usize, byte: u8) {
+    pub(crate) fn take_all(&mut self, len: usize, byte: u8) {
         assert!(self.take(len).iter().all(|&found| found == byte));
     }
 }
 
 /// The body of a file.
-fn body(path: &Path) -> Vec<u8> {
+pub(crate) fn body(path: &Path) -> Vec<u8> {
     let file = fs::read(path).unwrap();
     let body_bytes = u64::from_le_bytes(file[48..56].try_into().unwrap());
     file[64..64 + body_bytes as usize].to_vec()
 }
 
-fn head(bytes: &mut Bytes<'_>, fixture: &Fixture) -> Head {
+/// The head of codes.bin.
+pub(crate) fn head(bytes: &mut Bytes<'_>, fixture: &Fixture) -> Head {
     assert_eq!(bytes.u32(), 1, "form");
     assert_eq!(bytes.u32() as usize, fixture.dims);
     assert_eq!((bytes.u32(), bytes.u32()), (fixture.len, 0), "rows, u64");
@@ -118,11 +125,7 @@ fn rows(codes: &mut Bytes<'_>, fine: &mut Bytes<'_>, fixture: &Fixture) -> Vec<D
         }
         let norms: Vec<f64> = (0..n_rows).map(|_| codes.f32()).collect();
         codes.take_all(4 * (TILE_ROWS - n_rows), 0);
-        let mut half = || {
-            let upper = u16::from_le_bytes(codes.take(2).try_into().unwrap());
-            f64::from(f32::from_bits(u32::from(upper) << 16))
-        };
-        let steps: Vec<f64> = (0..n_rows).map(|_| half()).collect();
+        let steps: Vec<f64> = (0..n_rows).map(|_| codes.half()).collect();
         codes.take_all(2 * (TILE_ROWS - n_rows), 0);
         let (beta, beta_fine) = (codes.f32(), codes.f32());
         codes.take_all(24, 0);
@@ -144,21 +147,34 @@ fn rows(codes: &mut Bytes<'_>, fine: &mut Bytes<'_>, fixture: &Fixture) -> Vec<D
     decoded
 }
 
-fn norm(y: impl Iterator<Item = f64>) -> f64 {
+impl Head {
+    /// A row from the centre, scaled.
+    pub(crate) fn framed(&self, row: &[f32]) -> Vec<f64> {
+        let coordinates = row.iter().zip(&self.centre);
+        coordinates
+            .map(|(&x, c)| self.scale * (f64::from(x) - c))
+            .collect()
+    }
+}
+
+pub(crate) fn norm(y: impl Iterator<Item = f64>) -> f64 {
     y.map(|y| y * y).sum::<f64>().sqrt()
+}
+
+/// Holds the squared norm of a row to the row. Returns its norm.
+#[track_caller]
+pub(crate) fn check_norm(norm_sq: f64, y: &[f64]) -> f64 {
+    let exact = norm(y.iter().copied());
+    // Half of the last bit of an f32.
+    let rounding = exact * exact * (2.0_f64.powi(-24) + SLACK);
+    assert!((norm_sq - exact * exact).abs() <= rounding);
+    exact
 }
 
 /// Holds what is said of a row to the row. Returns its distance from the centre, scaled.
 fn check_row(head: &Head, found: &Decoded, row: &[f32]) -> f64 {
-    let scaled = row.iter().zip(&head.centre);
-    let y: Vec<f64> = scaled
-        .map(|(&x, c)| head.scale * (f64::from(x) - c))
-        .collect();
-    let exact = norm(y.iter().copied());
-    // Half of the last bit of an f32.
-    let rounding = exact * exact * (2.0_f64.powi(-24) + SLACK);
-    assert!((found.norm_sq - exact * exact).abs() <= rounding);
-
+    let y = head.framed(row);
+    let exact = check_norm(found.norm_sq, &y);
     let largest = y.iter().fold(0.0_f64, |largest, y| largest.max(y.abs()));
     let s = found.step;
     assert!(largest <= 127.0 * s * (1.0 + SLACK));
@@ -222,9 +238,13 @@ fn codes_are_what_the_page_says() {
 }
 
 /// Writes a number into the body of one of the files, makes all checksums right, and opens the database
-/// in every way.
-fn opened(place: usize, at: usize, value: u32) -> Vec<Result<bool, RingDbError>> {
-    let fixture = named("codes");
+/// in every way. Returns whether it has codes, and a prefix.
+pub(crate) fn opened(
+    fixture: &Fixture,
+    place: usize,
+    at: usize,
+    value: u32,
+) -> Vec<Result<(bool, bool), RingDbError>> {
     let db = tempfile::tempdir().unwrap();
     copy(fixture, db.path());
     edit(db.path(), files(fixture), place, |file| {
@@ -240,7 +260,7 @@ fn opened(place: usize, at: usize, value: u32) -> Vec<Result<bool, RingDbError>>
             results.push(db.map(|db| {
                 let query = fixture.row(0);
                 assert_eq!(db.search(&query).within(0.0).run().unwrap().ids, [0]);
-                db.has_codes()
+                (db.has_codes(), db.has_prefix())
             }));
         }
     }
@@ -250,8 +270,8 @@ fn opened(place: usize, at: usize, value: u32) -> Vec<Result<bool, RingDbError>>
 #[test]
 fn codes_of_another_form_are_passed_over() {
     for form in [0, 2, u32::MAX] {
-        for has_codes in opened(CODES, 0, form) {
-            assert!(!has_codes.unwrap());
+        for found in opened(named("codes"), CODES, 0, form) {
+            assert_eq!(found.unwrap(), (false, false));
         }
     }
 }
@@ -269,9 +289,9 @@ fn a_head_that_does_not_fit_is_damage() {
         (20, f32::NAN.to_bits()),
         (64, f32::INFINITY.to_bits()),
     ] {
-        for has_codes in opened(CODES, at, value) {
-            let corrupt = matches!(has_codes, Err(RingDbError::Corrupt(_)));
-            assert!(corrupt, "{value} at {at}: {has_codes:?}");
+        for found in opened(named("codes"), CODES, at, value) {
+            let is_corrupt = matches!(found, Err(RingDbError::Corrupt(_)));
+            assert!(is_corrupt, "{value} at {at}: {found:?}");
         }
     }
 }

@@ -19,7 +19,17 @@ pub(crate) struct Fixture {
     pub(crate) payloads: Payloads,
     /// The name under which the payloads are stored, where it is not the one that they have in Rust.
     pub(crate) payload_type: Option<&'static str>,
-    pub(crate) has_codes: bool,
+    pub(crate) derived: Derived,
+}
+
+/// Which files stand beside the rows that were computed from them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Derived {
+    Nothing,
+    /// Codes as they were written before there were prefixes; today's writer adds a prefix to them.
+    Codes,
+    /// Codes and a prefix, with a rotation: the rows differ mostly in a few directions.
+    Prefix,
 }
 
 /// The type of the payloads, and the formula for them.
@@ -37,7 +47,7 @@ pub(crate) enum Payloads {
     Pods,
 }
 
-pub(crate) const FIXTURES: [Fixture; 10] = [
+pub(crate) const FIXTURES: [Fixture; 11] = [
     fixture("bincode", 3, 40, PayloadCodec::Bincode, Payloads::Places),
     fixture("postcard", 3, 40, PayloadCodec::Postcard, Payloads::Places),
     fixture("json-text", 2, 30, PayloadCodec::JsonText, Payloads::Json),
@@ -54,8 +64,13 @@ pub(crate) const FIXTURES: [Fixture; 10] = [
     },
     // The last tile is not full, nor is the last line of a tile, nor a row of fine codes.
     Fixture {
-        has_codes: true,
+        derived: Derived::Codes,
         ..fixture("codes", 18, 200, PayloadCodec::Postcard, Payloads::Places)
+    },
+    // The last tile is not full.
+    Fixture {
+        derived: Derived::Prefix,
+        ..fixture("prefix", 68, 72, PayloadCodec::Postcard, Payloads::Places)
     },
 ];
 
@@ -73,13 +88,14 @@ const fn fixture(
         codec,
         payloads,
         payload_type: None,
-        has_codes: false,
+        derived: Derived::Nothing,
     }
 }
 
 impl Fixture {
     /// The coordinates of a row: multiples of 1/8 from -12.5 to 12.5, and in every tenth row numbers
-    /// from the edges of `f32`, but none so large that the codes of all other rows are zero.
+    /// from the edges of `f32`, but none so large that the codes of all other rows are zero. Where a rotation
+    /// is to be found, sums of a few directions, and multiples of 1/64 up to 1/2.
     pub(crate) fn row(&self, id: u32) -> Vec<f32> {
         const EDGES: [f32; 8] = [
             0.0,
@@ -101,9 +117,21 @@ impl Fixture {
             -40.0,
             1e-5,
         ];
-        let edges = if self.has_codes { EDGES_CODED } else { EDGES };
-        let coordinate = |k: u32| match id % 10 {
-            9 => edges[(id / 10 + k) as usize % edges.len()],
+        let edges = match self.derived {
+            Derived::Nothing => EDGES,
+            Derived::Codes | Derived::Prefix => EDGES_CODED,
+        };
+        // Directions of ones and minus ones; how far a row goes in each is its own.
+        let along = |k: u32| -> f32 {
+            let ones = |direction: u32| (k * 37 + direction * 101) * (k + 3) % 7 % 2;
+            let far = |direction: u32| (id * 7919 + direction * 104_729) % 41;
+            let parts = (0..5).map(|direction| (far(direction), ones(direction)));
+            let parts = parts.map(|(far, one)| (far as f32 / 8.0 - 2.5) * (one as f32 * 2.0 - 1.0));
+            parts.sum::<f32>() + ((id * 31 + k * 17) % 65) as f32 / 64.0 - 0.5
+        };
+        let coordinate = |k: u32| match (id % 10, self.derived) {
+            (9, _) => edges[(id / 10 + k) as usize % edges.len()],
+            (_, Derived::Prefix) => along(k),
             _ => ((id * 7919 + k * 104_729) % 201) as f32 / 8.0 - 12.5,
         };
         (0..self.dims as u32).map(coordinate).collect()
@@ -129,10 +157,9 @@ impl Fixture {
         dir: &Path,
         add: impl Fn(&mut RingDb<T>, &[f32], u32) -> Result<()>,
     ) -> Result<()> {
-        let codes = if self.has_codes {
-            Codes::On
-        } else {
-            Codes::Off
+        let codes = match self.derived {
+            Derived::Nothing => Codes::Off,
+            Derived::Codes | Derived::Prefix => Codes::On,
         };
         let options = BuildOptions::new(self.dims).persist(dir);
         let mut options = options.codec(self.codec).codes(codes);

@@ -11,23 +11,29 @@ use ringdb_index::distance;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::contents::{FIXTURES, Fixture, Payloads, Place, json, place, pod, raw};
+use crate::contents::{Derived, FIXTURES, Fixture, Payloads, Place, json, place, pod, raw};
 use crate::support::sign;
 
-/// All files of a database, MANIFEST first and the others in its order; a fixture has no LOCK. The last two
-/// are there if it has codes.
-const FILES: [&str; 6] = [
+/// All files of a database, MANIFEST first and the others in its order; a fixture has no LOCK. The last three
+/// are there if it has codes, and a prefix.
+const FILES: [&str; 7] = [
     "MANIFEST",
     "segment-000001/offsets.bin",
     "segment-000001/payloads.bin",
     "segment-000001/vectors.bin",
     "segment-000001/codes.bin",
     "segment-000001/fine.bin",
+    "segment-000001/prefix.bin",
 ];
 
 /// The files of a fixture.
 pub(crate) fn files(fixture: &Fixture) -> &'static [&'static str] {
-    &FILES[..if fixture.has_codes { 6 } else { 4 }]
+    let len = match fixture.derived {
+        Derived::Nothing => 4,
+        Derived::Codes => 6,
+        Derived::Prefix => 7,
+    };
+    &FILES[..len]
 }
 
 /// The fixture of this name.
@@ -174,7 +180,9 @@ fn check_contents<T: Serialize + DeserializeOwned>(
 ) {
     assert_eq!((db.len(), db.dims()), (fixture.len as usize, fixture.dims));
     assert_eq!(db.payload_codec(), fixture.codec);
-    assert_eq!(db.has_codes(), fixture.has_codes);
+    let has_codes = fixture.derived != Derived::Nothing;
+    let has_prefix = fixture.derived == Derived::Prefix;
+    assert_eq!((db.has_codes(), db.has_prefix()), (has_codes, has_prefix));
     for id in 0..fixture.len {
         let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         let (found, expected) = (db.vector(id).unwrap(), fixture.row(id));
@@ -200,8 +208,11 @@ fn check_contents<T: Serialize + DeserializeOwned>(
     let found = db.search(&query).range(ring).run().unwrap();
     assert_eq!(found.ids, expected);
     let by_codes = found.explain.tier(Tier::Codes);
-    assert_eq!(by_codes.outside > 0, fixture.has_codes);
-    assert_eq!(by_codes.inside > 0, fixture.has_codes);
+    assert_eq!(by_codes.outside > 0, has_codes);
+    assert_eq!(by_codes.inside > 0, has_codes);
+    let by_prefix = found.explain.tier(Tier::Prefix);
+    assert_eq!(by_prefix.outside > 0, has_prefix);
+    assert_eq!(by_prefix.inside > 0, has_prefix);
 }
 
 #[test]
@@ -279,7 +290,7 @@ pub(crate) fn write_version(fixture: &Fixture, db: &Path, place: usize, version:
 
 /// Fixtures and a place for each of their files: of every kind once.
 pub(crate) fn every_kind() -> impl Iterator<Item = (&'static Fixture, usize)> {
-    let fixtures = ["bincode", "codes"].map(named).into_iter();
+    let fixtures = ["bincode", "prefix"].map(named).into_iter();
     fixtures.flat_map(|fixture| (0..files(fixture).len()).map(move |place| (fixture, place)))
 }
 

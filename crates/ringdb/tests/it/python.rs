@@ -213,11 +213,11 @@ fn the_reader_in_python_looks_behind_the_checksums_of_files() {
     check_edit(payloads, 64 + 32, 2, "96: checksum of payload 1");
     check_edit(payloads, 64 + 20, 1, "64: checksum of payload 0");
     check_edit(payloads, 64 + 31, 1, "64: checksum of payload 0");
-    for (place, kind) in [(4, 5), (5, 6)] {
-        let check = |at, byte, expected: &str| check_edit_of("codes", place, at, byte, expected);
+    for (place, kind) in [(4, 5), (5, 6), (6, 7)] {
+        let check = |at, byte, expected: &str| check_edit_of("prefix", place, at, byte, expected);
         check(6, 2, &format!("6: kind 2, expected {kind}"));
-        check(12, 17, "12: dims 17, expected 18");
-        check(40, 199, "40: rows 199, expected 200");
+        check(12, 17, "12: dims 17, expected 68");
+        check(40, 71, "40: rows 71, expected 72");
         check(56, 1, "56: width 1, expected 0");
         let what = "16: of another database or another commit than MANIFEST";
         check(32, 2, what);
@@ -232,7 +232,8 @@ fn write_derived(db: &Path) {
     }
     let written = writer.finish_with(|_, writer| {
         writer.codes(&[7; 70_000])?;
-        writer.fine(b"finer")
+        writer.fine(b"finer")?;
+        writer.prefix(b"fewer")
     });
     written.unwrap();
 }
@@ -245,7 +246,9 @@ fn the_reader_in_python_checks_derived_files_and_passes_over_them() {
     }
     let dir = tempfile::tempdir().unwrap();
     let rows = "0\t0.5\t01ff\n1\t1.5\t01ff\n";
-    let derived = ["segment-000001/codes.bin", "segment-000001/fine.bin"];
+    let derived =
+        ["codes.bin", "fine.bin", "prefix.bin"].map(|name| format!("segment-000001/{name}"));
+    let [codes, fine, prefix] = derived.each_ref();
     let new = |name: &str| {
         let db = dir.path().join(name);
         write_derived(&db);
@@ -265,17 +268,19 @@ fn the_reader_in_python_checks_derived_files_and_passes_over_them() {
     };
     let db = new("damaged");
     for (name, at, what) in [
-        (derived[0], 64, "64: checksum of block 0"),
-        (derived[0], 64 + 65_536, "65600: checksum of block 1"),
-        (derived[1], 68, "64: checksum of block 0"),
-        (derived[1], 20, "60: checksum of the header"),
+        (codes, 64, "64: checksum of block 0"),
+        (codes, 64 + 65_536, "65600: checksum of block 1"),
+        (fine, 68, "64: checksum of block 0"),
+        (fine, 20, "60: checksum of the header"),
+        (prefix, 68, "64: checksum of block 0"),
+        (prefix, 20, "60: checksum of the header"),
     ] {
         let path = db.join(name);
         flip(&path, at);
         refused(&db, &path, what);
         flip(&path, at);
     }
-    for (i, name) in derived.into_iter().enumerate() {
+    for (i, name) in derived.iter().enumerate() {
         let from_end = derived.len() - i;
         for (field, what) in [
             (12, "12: dims 9, expected 1"),
@@ -298,7 +303,7 @@ fn the_reader_in_python_checks_derived_files_and_passes_over_them() {
     let fixture = &FIXTURES[0];
     let db = dir.path().join("unnamed");
     copy(fixture, &db);
-    fs::write(db.join(derived[0]), "other").unwrap();
+    fs::write(db.join(codes), "other").unwrap();
     assert_eq!(output(&mut read(&db)).lines().count(), fixture.len as usize);
 }
 
@@ -389,4 +394,5 @@ fn the_reader_in_python_refuses_every_damage() {
     check_damage("type-name", 5);
     check_damage("pod", 30);
     check_damage("codes", 200);
+    check_damage("prefix", 72);
 }
