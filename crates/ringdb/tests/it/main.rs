@@ -11,6 +11,7 @@ mod many;
 mod memory;
 mod mended;
 mod options;
+mod prefix;
 mod prefix_bytes;
 mod python;
 mod queries;

@@ -9,6 +9,8 @@ use ringdb::{
 };
 use ringdb_storage::{PayloadCodec, SegmentWriter};
 
+use crate::code_bytes::body;
+
 const DIMS: usize = 4;
 
 /// `rows` vectors along a line, as far apart as their ids.
@@ -39,8 +41,9 @@ fn codes_are_kept_by_the_name_that_manifest_gives_them() {
         |_| {},
         |dir| flip(dir, "segment-000001/codes.bin", 80),
         |dir| {
-            fs::remove_file(dir.join("segment-000001/codes.bin")).unwrap();
-            fs::remove_file(dir.join("segment-000001/fine.bin")).unwrap();
+            for name in ["codes.bin", "fine.bin", "prefix.bin"] {
+                fs::remove_file(dir.join("segment-000001").join(name)).unwrap();
+            }
         },
     ];
     for damage in damages {
@@ -97,33 +100,36 @@ fn a_database_that_is_replaced_can_hand_its_rule_on() {
     }
 }
 
+type Change = fn(&mut Vec<u8>);
+
 /// Codes whose checksums are right, of other rows or of none.
 #[test]
 fn verify_finds_codes_that_do_not_open() {
     let whole = tempfile::tempdir().unwrap();
     build(whole.path(), 50, Codes::On, false);
-    let body = |name: &str| {
-        let file = fs::read(whole.path().join("segment-000001").join(name)).unwrap();
-        let body_bytes = u64::from_le_bytes(file[48..56].try_into().unwrap());
-        file[64..64 + body_bytes as usize].to_vec()
-    };
-    let (codes, fine) = (body("codes.bin"), body("fine.bin"));
-    let mut other_rows = codes.clone();
-    other_rows[8] += 1;
-    let unknown_form = [&[9, 0, 0, 0], &codes[4..]].concat();
+    let segment = whole.path().join("segment-000001");
+    let whole = ["codes.bin", "fine.bin", "prefix.bin"].map(|name| body(&segment.join(name)));
+    let other_rows: Change = |body| body[8] += 1;
+    let shorter: Change = |body| body.truncate(body.len() - 64);
+    let longer: Change = |body| body.push(0);
+    // Passed over by whoever opens it, so no damage.
+    let unknown_form: Change = |body| body[0] = 9;
+    let nothing: Change = |_| {};
     let cases = [
-        (&codes, &fine, None),
-        (&other_rows, &fine, Some("codes.bin")),
-        (
-            &codes[..codes.len() - 64].to_vec(),
-            &fine,
-            Some("codes.bin"),
-        ),
-        (&codes, &[fine.clone(), vec![0]].concat(), Some("fine.bin")),
-        // Passed over by whoever opens it, so no damage.
-        (&unknown_form, &fine, None),
+        (0, nothing, None),
+        (0, other_rows, Some("codes.bin")),
+        (0, shorter, Some("codes.bin")),
+        (0, unknown_form, None),
+        (1, longer, Some("fine.bin")),
+        (2, other_rows, Some("prefix.bin")),
+        (2, shorter, Some("prefix.bin")),
+        (2, longer, Some("prefix.bin")),
+        (2, unknown_form, None),
     ];
-    for (codes, fine, expected) in cases {
+    for (changed, change, expected) in cases {
+        let mut bodies = whole.clone();
+        change(&mut bodies[changed]);
+        let [codes, fine, prefix] = &bodies;
         let dir = tempfile::tempdir().unwrap();
         let mut writer =
             SegmentWriter::in_directory(dir.path(), false, DIMS, PayloadCodec::Bincode).unwrap();
@@ -132,7 +138,8 @@ fn verify_finds_codes_that_do_not_open() {
         }
         let written = writer.finish_with(|_, writer| {
             writer.codes(codes)?;
-            writer.fine(fine)
+            writer.fine(fine)?;
+            writer.prefix(prefix)
         });
         drop(written.unwrap());
         let report = verify(dir.path()).unwrap();
@@ -157,6 +164,8 @@ fn an_error_tells_whether_it_is_of_codes_alone() {
         ("codes.bin", 80, true),
         ("codes.bin", 8, true),
         ("fine.bin", 80, true),
+        ("prefix.bin", 80, true),
+        ("prefix.bin", 8, true),
         ("vectors.bin", 80, false),
         ("vectors.bin", 8, false),
         ("payloads.bin", 3, false),

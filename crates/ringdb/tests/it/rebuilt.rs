@@ -84,14 +84,17 @@ where
 #[test]
 fn codes_are_made_anew_whatever_became_of_the_old_ones() {
     println!("seed {SEED:#x}");
-    let damages: [fn(&Path); 5] = [
+    let damages: [fn(&Path); 7] = [
         |_| {},
         |dir| flip(&file(dir, "codes.bin"), 3_000),
         |dir| fs::write(file(dir, "codes.bin"), "short").unwrap(),
         |dir| fs::remove_file(file(dir, "fine.bin")).unwrap(),
+        |dir| flip(&file(dir, "prefix.bin"), 3_000),
+        |dir| fs::remove_file(file(dir, "prefix.bin")).unwrap(),
         |dir| {
             flip(&file(dir, "codes.bin"), 0);
             flip(&file(dir, "fine.bin"), 0);
+            flip(&file(dir, "prefix.bin"), 0);
         },
     ];
     for (i, damage) in damages.into_iter().enumerate() {
