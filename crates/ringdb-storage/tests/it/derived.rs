@@ -15,7 +15,7 @@ pub(crate) const CODES: &str = "segment-000001/codes.bin";
 pub(crate) const FINE: &str = "segment-000001/fine.bin";
 
 /// What the tests derive from rows: as many bytes, each of which its row and its place tell.
-fn derived(vectors: &Vectors, len: usize) -> Vec<u8> {
+pub(crate) fn derived(vectors: &Vectors, len: usize) -> Vec<u8> {
     let sum: f32 = vectors.as_slice().iter().sum();
     (0..len)
         .map(|i| (i * 31 + i / 251 + sum as usize) as u8)
@@ -44,7 +44,7 @@ pub(crate) fn derive(
     }
 }
 
-fn filled(mut writer: SegmentWriter<String>, rows: u32) -> SegmentWriter<String> {
+pub(crate) fn filled(mut writer: SegmentWriter<String>, rows: u32) -> SegmentWriter<String> {
     for id in 0..rows {
         let (row, payload) = entry(id);
         writer.push(&row, payload).unwrap();
@@ -53,7 +53,7 @@ fn filled(mut writer: SegmentWriter<String>, rows: u32) -> SegmentWriter<String>
 }
 
 /// A writer of `rows` entries that replaces what is in `dir`.
-fn writer(dir: &Path, rows: u32) -> SegmentWriter<String> {
+pub(crate) fn writer(dir: &Path, rows: u32) -> SegmentWriter<String> {
     let codec = PayloadCodec::Bincode;
     filled(
         SegmentWriter::in_directory(dir, true, 3, codec).unwrap(),
@@ -94,7 +94,7 @@ pub(crate) fn all_options() -> Vec<ReadOptions> {
     ways.concat()
 }
 
-fn lazy() -> ReadOptions {
+pub(crate) fn lazy() -> ReadOptions {
     ReadOptions::new().verify(Verify::Lazy)
 }
 
@@ -259,7 +259,7 @@ fn a_replaced_segment_is_removed_with_its_derived_files() {
 }
 
 /// Every bit flipped, every cut and one byte too many.
-fn mutants(whole: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+pub(crate) fn mutants(whole: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let flipped = (0..whole.len() * 8).map(|bit| {
         let mut flipped = whole.to_vec();
         flipped[bit / 8] ^= 1 << (bit % 8);
@@ -309,7 +309,7 @@ fn every_flipped_bit_and_every_cut_is_an_error() {
 }
 
 #[track_caller]
-fn found_at(checked: Result<()>) -> u64 {
+pub(crate) fn found_at(checked: Result<()>) -> u64 {
     match checked.unwrap_err() {
         Error::Corrupt { offset, .. } => offset,
         error => panic!("{error}"),
@@ -471,7 +471,7 @@ fn dims_and_rows_in_headers_are_held_to_manifest() {
 
 /// Compares where `verify` finds something, and a part of what.
 #[track_caller]
-fn check_damage(dir: &Path, expected: &[(&str, u64, &str)]) {
+pub(crate) fn check_damage(dir: &Path, expected: &[(&str, u64, &str)]) {
     let report = verify(dir, None).unwrap();
     let is = |found: &Damage, (name, at, what): &(&str, u64, &str)| {
         found.path == dir.join(name) && found.offset == *at && found.what.contains(what)
@@ -491,7 +491,7 @@ pub(crate) fn flip(path: &Path, at: &[usize]) {
     fs::write(path, bytes).unwrap();
 }
 
-const BAD_BLOCK: &str = "computed over a block of ";
+pub(crate) const BAD_BLOCK: &str = "computed over a block of ";
 
 #[test]
 fn verify_names_every_damaged_block_and_no_row_is_lost_by_it() {

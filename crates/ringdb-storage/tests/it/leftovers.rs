@@ -5,7 +5,7 @@ use std::fs;
 use ringdb_storage::{PayloadCodec, Segment, SegmentWriter};
 use tempfile::TempDir;
 
-use crate::derived::build;
+use crate::prefix::build;
 use crate::support::{assert_holds, names, write};
 
 /// A database without derived files, which replaced one with some.
@@ -18,7 +18,7 @@ struct Replaced {
 impl Replaced {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        build(dir.path(), 3, [100, 20]);
+        build(dir.path(), 3, [100, 20], 30);
         let segment = dir.path().join("segment-000001");
         let read = |name: String| (name.clone(), fs::read(segment.join(name)).unwrap());
         let old = names(&segment).into_iter().map(read).collect();
@@ -55,7 +55,7 @@ impl Replaced {
 #[test]
 fn a_leftover_is_collected_with_damaged_derived_files() {
     let db = Replaced::new();
-    for name in ["codes.bin", "fine.bin"] {
+    for name in ["codes.bin", "fine.bin", "prefix.bin"] {
         let whole = db.file(name);
         // Each bit of the header; all but the footer; all but the start of the header.
         for bit in 0..64 * 8 {
@@ -78,9 +78,10 @@ fn what_is_not_ours_stays_with_the_leftover() {
         "fine.bin",
         "offsets.bin",
         "payloads.bin",
+        "prefix.bin",
         "vectors.bin",
     ];
-    for name in ["codes.bin", "fine.bin"] {
+    for name in ["codes.bin", "fine.bin", "prefix.bin"] {
         assert_eq!(db.left(name, b"mine"), all);
         assert_eq!(db.left(name, b""), all);
         assert_eq!(db.left(name, &other.file(name)), all);

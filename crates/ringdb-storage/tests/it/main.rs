@@ -9,6 +9,7 @@ mod leftovers;
 mod misfits;
 mod nothing_salvaged;
 mod payloads;
+mod prefix;
 mod readers;
 mod rederived;
 mod rotten;
