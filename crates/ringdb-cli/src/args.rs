@@ -112,13 +112,13 @@ pub(crate) struct RebuildCodes {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Rule {
-    /// If there are 65 536 vectors or more, of 16 dims or more
+    /// If there are 65 536 vectors or more, of 16 dims or more; with a prefix where that pays
     Auto,
-    /// In any case, unless there are no vectors
+    /// In any case, unless there are no vectors; with a prefix
     On,
     /// In no case
     Off,
-    /// If the database had codes before, damaged or not; auto if nothing tells
+    /// If the database had codes before, damaged or not, and likewise a prefix; auto if nothing tells
     Keep,
 }
 
@@ -166,12 +166,12 @@ and each query ends with the line
 that reads back as the same 64-bit float. \"payload\" is the stored text and is left out if the
 database has no JSON payloads.
 
-With --explain, each query tells of its tiers, from codes to the coordinates themselves: how many rows each
-saw, proved outside or inside the ring or left unsure to the next, and the bytes that it read. With --json
-that is in the last line,
-  \"explain\":{\"codes\":{\"rows\":9,\"outside\":7,\"inside\":1,\"unsure\":1,\"bytes\":192},\"fine\":{...},
-  \"rows\":{...},\"scan\":{...},\"spans\":1,\"switched\":0}
-where of so many spans of the rows so many switched from codes to coordinates.
+With --explain, each query tells of its tiers, from the prefix and codes to the coordinates themselves: how many
+rows each saw, proved outside or inside the ring or left unsure to the next, and the bytes that it read. With
+--json that is in the last line,
+  \"explain\":{\"prefix\":{\"rows\":99,\"outside\":90,\"inside\":0,\"unsure\":9,\"bytes\":4480},\"codes\":{...},
+  \"fine\":{...},\"rows\":{...},\"scan\":{...},\"spans\":1,\"left_prefix\":0,\"switched\":0}
+where of so many spans of the rows so many left the prefix and so many switched from codes to coordinates.
 
 A file of --vectors without rows asks nothing: the table is the line `0 queries`, and --json prints no line,
 nor does --count.

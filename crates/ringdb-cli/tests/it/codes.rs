@@ -8,10 +8,18 @@ use crate::support::{Outcome, Place, names};
 
 /// 600 vectors of 4 coordinates of which the first is the id, built as `--codes` says.
 fn with_codes(codes: &str) -> Place {
+    with_codes_of(4, codes)
+}
+
+/// The same with more coordinates: of few, prefixes are not read.
+fn with_codes_of(dims: usize, codes: &str) -> Place {
     let place = Place::new();
-    let numbers: Vec<f32> = (0..600).flat_map(|id| [id as f32, 1.0, 2.0, 3.0]).collect();
-    place.npy("v.npy", &[600, 4], &numbers);
-    place.npy("q.npy", &[2, 4], &numbers[40..48]);
+    let coordinate = |id: usize, dim: usize| if dim == 0 { id } else { dim } as f32;
+    let numbers: Vec<f32> = (0..600)
+        .flat_map(|id| (0..dims).map(move |dim| coordinate(id, dim)))
+        .collect();
+    place.npy("v.npy", &[600, dims as u64], &numbers);
+    place.npy("q.npy", &[2, dims as u64], &numbers[10 * dims..12 * dims]);
     let lines: Vec<String> = (0..600).map(|id| format!("{{\"n\": {id}}}")).collect();
     place.write("p.jsonl", lines.join("\n"));
     let line = format!("build @db --vectors @v.npy --payloads @p.jsonl {codes}");
@@ -241,6 +249,46 @@ fn damaged_codes_are_named_and_made_anew() {
     flip(&place, "vectors.bin");
     let err = place.run("verify @db").err;
     assert_eq!(err, format!("ringdb: {db} is damaged: 2 findings\n"));
+}
+
+#[test]
+fn a_damaged_prefix_is_named_and_made_anew() {
+    let place = with_codes_of(16, "--codes on");
+    let db = place.shown("db");
+    let info = place.run("info @db").done();
+    assert!(
+        info.contains("codes     codes.bin, fine.bin, prefix.bin\n"),
+        "{info}"
+    );
+    let line = "query @db --vectors @q.npy --range 3..20 --json";
+    let hits = place.run(line).done();
+    let (_, explain) = explained(&place, "--id 10 --within 3");
+    let sees_all = |line: &str| line.starts_with("prefix") && line.contains(" 600 ");
+    assert!(explain.lines().any(sees_all), "{explain}");
+    let damages: [fn(&Place); 2] = [
+        |place| flip(place, "prefix.bin"),
+        |place| fs::remove_file(place.path("db/segment-000001/prefix.bin")).expect("it is there"),
+    ];
+    for damage in damages {
+        damage(&place);
+        check_passed_over(&place, "prefix.bin", line, &hits);
+        let err = place.run("verify @db").err;
+        let end =
+            format!("1 finding, of codes alone; `ringdb rebuild-codes {db}` makes them anew\n");
+        assert!(err.ends_with(&end), "{err}");
+        let out = place.run("rebuild-codes @db").done();
+        assert_eq!(out, format!("{db}: 600 vectors of 16 dims, with codes\n"));
+        place.run("verify @db").done();
+        assert_eq!(place.run(line).done(), hits);
+        assert_eq!(
+            place.run("info @db").done().matches("prefix.bin").count(),
+            2
+        );
+        fs::remove_dir_all(place.path("db")).expect("it is there");
+        place
+            .run("build @db --vectors @v.npy --payloads @p.jsonl --codes on")
+            .done();
+    }
 }
 
 #[test]
