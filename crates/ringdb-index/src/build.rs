@@ -109,10 +109,14 @@ pub fn encode<E: From<Error>>(
 ) -> Result<(), E> {
     let dims = rows.dims();
     let of_prefix = prefix.map_or((dims, rows.len()), |it| (it.dims(), it.rows()));
-    for (found_dims, found_rows) in [(frame.dims(), frame.rows()), of_prefix] {
-        if (found_dims, found_rows) != (dims, rows.len()) {
-            let value = found_rows as u64;
-            let what = "rows of the frame of codes";
+    for (what, found, expected) in [
+        ("dims of the frame of codes", frame.dims(), dims),
+        ("rows of the frame of codes", frame.rows(), rows.len()),
+        ("dims of the frame of prefixes", of_prefix.0, dims),
+        ("rows of the frame of prefixes", of_prefix.1, rows.len()),
+    ] {
+        if found != expected {
+            let value = found as u64;
             return Err(Error::InvalidCodes { what, value }.into());
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a choice changes what a search costs, never what it finds; it depends on the rows alone. The
 //! directions that rows differ in most are found by subspace iteration (Halko, Martinsson, Tropp: Finding
-//! structure with randomness, 2011), on all threads.
+//! structure with randomness, 2011).
 
 use rayon::prelude::*;
 
@@ -16,19 +16,18 @@ use crate::rows::Rows;
 /// Rows of the sample, unless they are very long.
 const SAMPLE_ROWS: usize = 2048;
 
-/// The most coordinates of the sample: 32 MB in `f64`.
+/// The most coordinates of the sample: 32 MB in `f64`, and some times that while it is looked at.
 const SAMPLE_COORDINATES: usize = 4 << 20;
 
 /// Rows of the sample that are queries as well.
 const SAMPLE_QUERIES: usize = 128;
 
-/// The radius that a prefix is chosen for, as a share of the middle distance between rows: of embeddings a few in
-/// ten thousand are as near. Copies of rows do not change it.
-const NEAR: f64 = 2.0 / 3.0;
-
-/// Where fewer pairs than one in so many are as near, because distances differ little from each other, the
-/// radius is the one that this share of the pairs does not pass.
+/// The smaller one of the radii that a prefix is chosen for holds one in so many pairs of rows.
 const PAIRS_OUTSIDE: usize = 50_000;
+
+/// The larger one is at least this share of the middle distance between rows: of embeddings a few in ten
+/// thousand are as near, and copies of rows do not change it.
+const NEAR: f64 = 2.0 / 3.0;
 
 /// The fewest dims that are rotated; of fewer, codes take little more than a rotation of them would.
 const DIMS_ROTATED_MIN: usize = 64;
@@ -36,8 +35,11 @@ const DIMS_ROTATED_MIN: usize = 64;
 /// Times that the sample is applied to the directions.
 const ITERATIONS: usize = 4;
 
-/// A prefix pays if balls of that radius read this share of what they read with codes alone, or less.
+/// A prefix pays if balls of the smaller radius read this share of what they read with codes alone, or less.
 const PAYS: f64 = 0.8;
+
+/// What it takes to multiply with a byte of a rotation, in bytes read in order meanwhile.
+const ROTATING: f64 = 4.0;
 
 /// Directions are drawn from it.
 const SEED: u64 = 0x0007_e57a_11ed;
@@ -88,10 +90,9 @@ fn best(rows: Rows<'_>, codes: &CodeFrame) -> (PrefixFrame, Cost) {
 
 /// What a prefix costs.
 struct Cost {
-    /// Whether balls of the sample's radius read enough less with it.
+    /// Whether balls of the smaller radius read enough less with it.
     pays: bool,
-    /// Bytes that a tile of rows takes: the geometric mean of balls so near that nothing is left to codes, and of
-    /// those of the sample's radius.
+    /// Bytes that a tile of rows takes: the geometric mean over both radii.
     bytes: f64,
 }
 
@@ -105,10 +106,12 @@ impl Cost {
 struct Sample {
     dims: usize,
     tiles: Vec<FramedRows>,
-    /// Rows that are queries as well.
-    queries: usize,
-    /// Square of the radius.
-    near_sq: f64,
+    /// One row in so many is a query as well.
+    query_every: usize,
+    /// Squares of the smaller and the larger radius.
+    near_sq: [f64; 2],
+    /// Tiles of all rows.
+    tiles_of_all: usize,
     kernel: Kernel,
 }
 
@@ -131,8 +134,9 @@ impl Sample {
         let mut sample = Self {
             dims,
             tiles,
-            queries: SAMPLE_QUERIES.min(n),
-            near_sq: 0.0,
+            query_every: n.div_ceil(SAMPLE_QUERIES).max(1),
+            near_sq: [0.0; 2],
+            tiles_of_all: rows.len().div_ceil(TILE_ROWS).max(1),
             kernel: Kernel::fastest(),
         };
         sample.near_sq = sample.near_sq();
@@ -148,27 +152,21 @@ impl Sample {
         })
     }
 
-    fn near_sq(&self) -> f64 {
-        let queries: Vec<&[f64]> = self.rows().map(|(y, _)| y).take(self.queries).collect();
-        let of_query = |(i, query): (usize, &&[f64])| -> Vec<f64> {
-            let others = self.rows().enumerate().filter(|&(row, _)| row != i);
-            others.map(|(_, (y, _))| distance_sq(y, query)).collect()
+    fn near_sq(&self) -> [f64; 2] {
+        let rows: Vec<&[f64]> = self.rows().map(|(y, _)| y).collect();
+        let queries: Vec<usize> = (0..rows.len()).step_by(self.query_every).collect();
+        let of_query = |&query: &usize| -> Vec<f64> {
+            let others = rows.iter().enumerate().filter(|&(row, _)| row != query);
+            others.map(|(_, y)| distance_sq(y, rows[query])).collect()
         };
-        let all: Vec<Vec<f64>> = queries.par_iter().enumerate().map(of_query).collect();
+        let all: Vec<Vec<f64>> = queries.par_iter().map(of_query).collect();
         let mut all = all.concat();
-        match all.is_empty() {
-            true => 0.0,
-            false => {
-                let (first, middle) = (all.len() / PAIRS_OUTSIDE, all.len() / 2);
-                let (nearer, middle, _) = all.select_nth_unstable_by(middle, f64::total_cmp);
-                let middle = *middle;
-                let first = match nearer.is_empty() {
-                    true => middle,
-                    false => *nearer.select_nth_unstable_by(first, f64::total_cmp).1,
-                };
-                first.max(NEAR * NEAR * middle)
-            }
+        if all.is_empty() {
+            return [0.0; 2];
         }
+        let [first, middle] = [all.len() / PAIRS_OUTSIDE, all.len() / 2]
+            .map(|at| *all.select_nth_unstable_by(at, f64::total_cmp).1);
+        [first, first.max(NEAR * NEAR * middle)]
     }
 
     /// Orthonormal columns, those that rows differ in most first: `dims` rows of `width` numbers.
@@ -221,29 +219,41 @@ impl Sample {
 
     /// What this prefix costs.
     fn cost(&self, frame: &PrefixFrame) -> Cost {
-        let bytes = frame.tile_bytes() as f64;
+        // Every query is rotated.
+        let rotating = ROTATING * size_of_val(frame.rotation()) as f64;
+        let bytes = frame.tile_bytes() as f64 + rotating / self.tiles_of_all as f64;
         let encoded: Vec<Numbers> = self
             .tiles
             .par_iter()
             .flat_map_iter(|tile| Numbers::of_tile(frame, tile, self.kernel))
             .collect();
-        let of_query = |query: &Numbers| -> usize {
+        // A row of the sample is no near one of its own.
+        let of_query = |i: usize| -> [usize; 2] {
+            let query = &encoded[i];
             let h_norm = norm_sq_of(&query.z).sqrt();
-            let is_unsure = |row: &&Numbers| {
+            let mut unsure = [0; 2];
+            for row in encoded[..i].iter().chain(&encoded[i + 1..]) {
                 let dot: f64 = row.codes.iter().zip(&query.z).map(|(a, b)| a * b).sum();
                 let t = row.norm_sq + query.norm_sq - 2.0 * dot;
-                t - 2.0 * (row.residual * h_norm + row.rest * query.rest) <= self.near_sq
-            };
-            encoded.iter().filter(is_unsure).count()
+                let least = t - 2.0 * (row.residual * h_norm + row.rest * query.rest);
+                for (unsure, near_sq) in unsure.iter_mut().zip(self.near_sq) {
+                    *unsure += usize::from(least <= near_sq);
+                }
+            }
+            unsure
         };
-        let unsure: usize = encoded[..self.queries].par_iter().map(of_query).sum();
-        let share = unsure as f64 / (self.queries * encoded.len()).max(1) as f64;
-        let open = 1.0 - (1.0 - share).powi(TILE_ROWS as i32);
+        let queries: Vec<usize> = (0..encoded.len()).step_by(self.query_every).collect();
+        let unsure = queries.par_iter().map(|&i| of_query(i));
+        let unsure = unsure.reduce(|| [0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
+        let pairs = queries.len() * encoded.len().saturating_sub(1);
         let codes = tile_bytes(self.dims) as f64;
-        let near = bytes + open * codes;
+        let [near, less_near] = unsure.map(|unsure| {
+            let share = unsure as f64 / pairs.max(1) as f64;
+            bytes + codes * (1.0 - (1.0 - share).powi(TILE_ROWS as i32))
+        });
         Cost {
             pays: near <= PAYS * codes,
-            bytes: (bytes * near).sqrt(),
+            bytes: (near * less_near).sqrt(),
         }
     }
 }

@@ -129,10 +129,6 @@ impl CodedVectors {
         vectors: Vectors,
         [codes, fine, prefix]: [Option<Derived>; 3],
     ) -> ringdb_storage::Result<Self> {
-        let prefix = match prefix {
-            Some(prefix) => FittingPrefix::new(&vectors, prefix)?,
-            None => None,
-        };
         let codes = match codes.zip(fine) {
             Some((codes, fine)) => FittingCodes::new(&vectors, codes, fine, prefix)?,
             None => None,
@@ -203,7 +199,7 @@ impl FittingCodes {
         vectors: &Vectors,
         codes: Derived,
         fine: Derived,
-        prefix: Option<FittingPrefix>,
+        prefix: Option<Derived>,
     ) -> ringdb_storage::Result<Option<Self>> {
         let (len, dims) = (vectors.len(), vectors.dims());
         codes.verify(0..CodeFrame::head_bytes(dims))?;
@@ -215,6 +211,10 @@ impl FittingCodes {
         // Now, so that a search cannot fail for it.
         check_len(&codes, "codes", frame.codes_bytes())?;
         check_len(&fine, "fine codes", frame.fine_bytes())?;
+        let prefix = match prefix {
+            Some(prefix) => FittingPrefix::new(vectors, prefix)?,
+            None => None,
+        };
         Ok(Some(Self {
             frame,
             codes,

@@ -337,7 +337,11 @@ impl PrefixLanes for Avx2 {
                 let mut highs = [_mm256_setzero_si256(); 2];
                 let mut lows = [_mm256_setzero_si256(); 2];
                 for ((line, high), low) in lines.iter().zip(high).zip(low) {
-                    let (high, low) = (high.map(|four| spread(four)), low.map(|four| spread(four)));
+                    // No closures: they would lose the instruction set, and be calls.
+                    let (high, low) = (
+                        [spread(high[0]), spread(high[1])],
+                        [spread(low[0]), spread(low[1])],
+                    );
                     for (i, half) in line.as_chunks::<32>().0.iter().enumerate() {
                         let half = _mm256_loadu_si256(half.as_ptr().cast());
                         let first = _mm256_and_si256(half, nibble);
@@ -373,9 +377,10 @@ impl PrefixLanes for Avx2 {
 
 /// The four bytes in each of eight lanes.
 #[inline(always)]
-unsafe fn spread(bytes: [i8; GROUP]) -> __m256i {
+unsafe fn spread([a, b, c, d]: [i8; GROUP]) -> __m256i {
+    let bytes = [a as u8, b as u8, c as u8, d as u8];
     // SAFETY: the caller proves AVX2.
-    unsafe { _mm256_set1_epi32(i32::from_ne_bytes(bytes.map(|byte| byte as u8))) }
+    unsafe { _mm256_set1_epi32(i32::from_ne_bytes(bytes)) }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: an [`Avx512`] exists only where the processor has AVX-512F, so every use of these
 //! intrinsics is proven by the value at hand. Nothing is read outside the slices given, and no
-//! fused multiply-add is used.
+//! fused multiply-add is used for distances; estimates are defined with it.
 #![expect(
     unsafe_code,
     reason = "intrinsics need the proof that the processor has them, which the token carries and the compiler cannot see"
@@ -416,7 +416,7 @@ impl PrefixLanes for Avx512 {
         let (high, _) = query.high.as_chunks::<GROUP>();
         let (low, _) = query.low.as_chunks::<GROUP>();
         let (high, low) = (high.as_chunks::<2>().0, low.as_chunks::<2>().0);
-        // SAFETY: `self` proves AVX-512F and VNNI. The load needs no alignment and reads the 64 bytes of one
+        // SAFETY: `self` proves AVX-512F, BW and VNNI. The load needs no alignment and reads the 64 bytes of one
         // line; the store fills the array of sixteen i32 that this function owns.
         unsafe {
             let nibble = _mm512_set1_epi8(0x0f);
@@ -567,7 +567,8 @@ unsafe fn from_halves(halves: __m256i) -> __m512 {
 
 /// The four bytes in each of sixteen lanes.
 #[inline(always)]
-unsafe fn spread(bytes: [i8; GROUP]) -> __m512i {
+unsafe fn spread([a, b, c, d]: [i8; GROUP]) -> __m512i {
+    let bytes = [a as u8, b as u8, c as u8, d as u8];
     // SAFETY: the caller proves AVX-512F.
-    unsafe { _mm512_set1_epi32(i32::from_ne_bytes(bytes.map(|byte| byte as u8))) }
+    unsafe { _mm512_set1_epi32(i32::from_ne_bytes(bytes)) }
 }

@@ -5,7 +5,7 @@
 //! and the length of the rest; where no direction stands out they are all of the coordinates, as they are.
 //! As with codes, an estimate comes with a proven bound, and a row that it does not decide goes on.
 //!
-//! Invariant: any rotation gives a true bound, a bad one a loose bound. The proof stands in
+//! Invariant: any rotation that is used gives a true bound, a bad one a loose bound. The proof stands in
 //! docs/EXACTNESS.md; the names here are its names.
 //!
 //! Reading order: `layout` (where the bytes lie), `product` (of rows and a rotation), `frame` (the rotation

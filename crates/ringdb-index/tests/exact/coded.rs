@@ -127,6 +127,7 @@ fn uniform(len: usize, seed: u64) -> Vec<f32> {
 #[test]
 fn spans_chunks_and_threads_change_nothing() {
     println!("seed {SEED:#x}");
+    let mut left_prefix = 0;
     for (n, dims) in [
         (1, 16),
         (1, 100),
@@ -157,23 +158,26 @@ fn spans_chunks_and_threads_change_nothing() {
                     .expect("a pool");
                 for kernel in kernels() {
                     let expected = ring_ids(rows, &query, &ring, kernel).expect("a legal search");
-                    let segment = coded.segment(rows);
-                    let (ids, explain) = pool
-                        .install(|| search(segment, &query, &ring, kernel, &Trusted))
-                        .expect("a legal search");
-                    assert!(
-                        ids == expected,
-                        "{kernel}, {threads} threads, {n} rows of {dims}, {ring}"
-                    );
-                    check_explain(&explain, rows, expected.len());
-                    let (hits, counted) = pool
-                        .install(|| count(segment, &query, &ring, kernel, &Trusted))
-                        .expect("a legal search");
-                    assert_eq!((hits, counted), (expected.len() as u64, explain));
+                    for segment in [coded.segment(rows), coded.with_prefix(rows)] {
+                        let (ids, explain) = pool
+                            .install(|| search(segment, &query, &ring, kernel, &Trusted))
+                            .expect("a legal search");
+                        assert!(
+                            ids == expected,
+                            "{kernel}, {threads} threads, {n} rows of {dims}, {ring}"
+                        );
+                        check_explain(&explain, rows, expected.len());
+                        left_prefix += explain.left_prefix();
+                        let (hits, counted) = pool
+                            .install(|| count(segment, &query, &ring, kernel, &Trusted))
+                            .expect("a legal search");
+                        assert_eq!((hits, counted), (expected.len() as u64, explain));
+                    }
                 }
             }
         }
     }
+    assert!(left_prefix > 0, "no search left the prefix");
 }
 
 /// Rows at the very bounds of rings have to be looked at themselves: there the search turns to them.

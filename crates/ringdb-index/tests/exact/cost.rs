@@ -3,7 +3,9 @@
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use ringdb_index::{Explain, Kernel, Ring, Rows, Trusted, distance, search};
+use ringdb_index::{
+    CodeFrame, Explain, Kernel, PrefixFrame, Ring, Rows, Trusted, distance, search,
+};
 
 use crate::SEED;
 use crate::coded::Coded;
@@ -83,6 +85,8 @@ fn near_balls_read_what_prefixes_take() {
     }
     for (data, bytes_a_row) in [(flat, 44), (gathered, 36)] {
         let rows = Rows::new(&data, dims).expect("whole rows");
+        let pays = PrefixFrame::of(rows, &CodeFrame::of(rows));
+        assert!(pays.is_some(), "{bytes_a_row} bytes a row and no prefix");
         let coded = Coded::new(&data, dims);
         let query = &data[..dims];
         let mut distances: Vec<f64> = data.chunks(dims).map(|row| distance(row, query)).collect();
