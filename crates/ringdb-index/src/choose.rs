@@ -27,7 +27,7 @@ const PAIRS_OUTSIDE: usize = 50_000;
 
 /// The larger one is at least this share of the middle distance between rows: of embeddings a few in ten
 /// thousand are as near, and copies of rows do not change it.
-const NEAR: f64 = 2.0 / 3.0;
+const NEAR: f64 = 0.625;
 
 /// The fewest dims that are rotated; of fewer, codes take little more than a rotation of them would.
 const DIMS_ROTATED_MIN: usize = 64;
@@ -92,7 +92,7 @@ fn best(rows: Rows<'_>, codes: &CodeFrame) -> (PrefixFrame, Cost) {
 struct Cost {
     /// Whether balls of the smaller radius read enough less with it.
     pays: bool,
-    /// Bytes that a tile of rows takes: the geometric mean over both radii.
+    /// Bytes that a tile of rows takes: the geometric mean over both radii, of which the smaller counts twice.
     bytes: f64,
 }
 
@@ -219,9 +219,7 @@ impl Sample {
 
     /// What this prefix costs.
     fn cost(&self, frame: &PrefixFrame) -> Cost {
-        // Every query is rotated.
-        let rotating = ROTATING * size_of_val(frame.rotation()) as f64;
-        let bytes = frame.tile_bytes() as f64 + rotating / self.tiles_of_all as f64;
+        let bytes = frame.tile_bytes() as f64;
         let encoded: Vec<Numbers> = self
             .tiles
             .par_iter()
@@ -247,13 +245,15 @@ impl Sample {
         let unsure = unsure.reduce(|| [0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
         let pairs = queries.len() * encoded.len().saturating_sub(1);
         let codes = tile_bytes(self.dims) as f64;
+        // Every query is rotated.
+        let rotating = ROTATING * size_of_val(frame.rotation()) as f64;
         let [near, less_near] = unsure.map(|unsure| {
             let share = unsure as f64 / pairs.max(1) as f64;
             bytes + codes * (1.0 - (1.0 - share).powi(TILE_ROWS as i32))
         });
         Cost {
-            pays: near <= PAYS * codes,
-            bytes: (near * less_near).sqrt(),
+            pays: near + rotating / self.tiles_of_all as f64 <= PAYS * codes,
+            bytes: (near * near * less_near).cbrt(),
         }
     }
 }
