@@ -319,6 +319,6 @@ mod tests {
         check_error(&dies, "fake ended with signal: 9");
         let refuses = format!("{HELLO} read line; echo '{{\"ok\":false,\"error\":\"no rings\"}}'");
         check_error(&refuses, "fake: no rings");
-        check_error("echo words", "fake: no reply but `words`");
+        check_error("read line; echo words", "fake: no reply but `words`");
     }
 }
