@@ -49,7 +49,8 @@ pub(crate) fn collect(disk: &dyn Disk, dir: &Path, live: Option<&Manifest>) -> R
 }
 
 /// Removes the files of a segment, those that others are derived from last, and its directory, if nothing
-/// else is in it. What cannot be removed stays and is collected by a later writer, who knows it by them.
+/// else is in it. What cannot be removed stays, and is collected by a later writer if what is left tells whose
+/// it is.
 pub(crate) fn remove_segment(disk: &dyn Disk, segment: &Path) {
     for name in segment_file_names() {
         let _ = disk.remove_file(&segment.join(name));

@@ -80,7 +80,7 @@ fn copied(
     }
     // Locked before it is opened: what another writer puts in its place meanwhile would be lost.
     let staging = Staging::begin(Arc::clone(disk), dir, true)?;
-    // Each block is checked when it is copied, not once before: what is read again may read otherwise.
+    // Each block is checked when the copy comes to it, before its first row; its rows are read after that.
     let mut options = ReadOptions::new()
         .verify(Verify::Lazy)
         .payload_type(PayloadType::Any)
