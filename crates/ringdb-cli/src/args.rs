@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Lists every vector in a ring
     #[command(after_help = EXIT_CODES, after_long_help = QUERY_HELP)]
     Query(Box<Query>),
-    /// Shows what a database holds, after checking all of it
+    /// Shows what a database holds, after checking all that it opens
     #[command(after_help = EXIT_CODES)]
     Info(Opened),
     /// Reads all of a database and names everything that is damaged

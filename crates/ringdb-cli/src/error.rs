@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ringdb::RingDbError;
 
-use crate::text::counted;
+use crate::text::{counted, rebuild};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -85,7 +85,7 @@ pub(crate) enum Error {
     Open { path: PathBuf, source: RingDbError },
 
     /// Of a database that can do without what is wrong with it.
-    #[error("cannot open {0}: {error}; `ringdb rebuild-codes {0}` makes the codes anew, --no-codes passes over them", path.display())]
+    #[error("cannot open {}: {error}; `{}` makes the codes anew, --no-codes passes over them", path.display(), rebuild(path))]
     OpenCodes { path: PathBuf, error: RingDbError },
 
     #[error("cannot query {}", path.display())]

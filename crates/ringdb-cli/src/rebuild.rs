@@ -14,13 +14,14 @@ pub(crate) fn run(args: &args::RebuildCodes, out: &mut impl Write) -> Result<(),
         })
     })?;
     let text = format!(
-        "{}: {} of {}, {} codes",
+        "{}: {} of {}, {}",
         args.db.display(),
         counted(rebuilt.vectors as u64, "vector"),
         counted(rebuilt.dims as u64, "dim"),
-        match rebuilt.has_codes {
-            true => "with",
-            false => "without",
+        match (rebuilt.has_codes, rebuilt.has_prefix) {
+            (false, _) => "without codes",
+            (true, false) => "with codes",
+            (true, true) => "with codes and a prefix",
         }
     );
     writeln!(out, "{}", one_line(text.as_bytes(), None))?;

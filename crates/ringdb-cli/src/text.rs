@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::time::Duration;
 
 /// Columns of the terminal that standard output is; `None` if it is none.
@@ -66,6 +67,19 @@ pub(crate) fn one_line(bytes: &[u8], width: Option<usize>) -> String {
         Some(width) => console::truncate_str(&line, width, "…").into_owned(),
         None => line,
     }
+}
+
+/// The command that makes the codes of `db` anew, as it can be typed.
+pub(crate) fn rebuild(db: &Path) -> String {
+    // What begins with a dash would be an option.
+    let db = match db.as_os_str().as_encoded_bytes().starts_with(b"-") {
+        true => Path::new(".").join(db),
+        false => db.to_path_buf(),
+    };
+    let db = db.to_string_lossy();
+    // No name of a file has the zeros that cannot be quoted.
+    let quoted = shlex::try_quote(&db).unwrap_or_default();
+    format!("ringdb rebuild-codes {quoted}")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::text::{counted, grouped, one_line};
+use crate::text::{counted, grouped, one_line, rebuild};
 
 pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
     let report = ringdb::verify(dir).map_err(|error| {
@@ -35,10 +35,7 @@ pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
         path: dir.into(),
         findings: counted(report.damage.len() as u64, "finding"),
         hint: match report.is_derived_alone() {
-            true => format!(
-                ", of codes alone; `ringdb rebuild-codes {}` makes them anew",
-                dir.display()
-            ),
+            true => format!(", of codes alone; `{}` makes them anew", rebuild(dir)),
             false => String::new(),
         },
     })

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::contents::{Access, MappedFile};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::footer::{BLOCK_BYTES, Frame, check_block};
+use crate::footer::{BLOCK_BYTES, Frame, check_block, entry};
 use crate::layout::Kind;
 
 /// When the checksums of blocks are compared. Headers, footers, lengths and MANIFEST always are, when a
@@ -102,6 +102,14 @@ impl Body {
         self.check(range.clone(), &|_, _| Ok(()))?;
         let end = range.end.min(self.part.len());
         Ok(self.bytes().get(range.start..end).unwrap_or_default())
+    }
+
+    /// The bytes of a block, checked or not, and its checksum in the table, if that is known.
+    pub(crate) fn block(&self, index: usize) -> Option<(&[u8], u32)> {
+        let table = self.file.bytes().get(self.blocks.as_ref()?.table.clone())?;
+        let start = index * BLOCK_BYTES;
+        let end = self.part.len().min(start + BLOCK_BYTES);
+        Some((self.bytes().get(start..end)?, entry(table, index)?))
     }
 
     /// Checks the blocks of `range` that were not checked before, and shows each to `look`.

@@ -127,6 +127,13 @@ impl Header {
         Err(Error::corrupt(path, 0, what))
     }
 
+    /// Whether bytes begin with a header, of whatever kind and version, whose checksum is right.
+    pub(crate) fn is_signed(file: &[u8]) -> bool {
+        let header = file.first_chunk::<HEADER_BYTES>();
+        let parts = header.and_then(|header| header.split_last_chunk());
+        parts.is_some_and(|(signed, crc)| crc32fast::hash(signed) == u32::from_le_bytes(*crc))
+    }
+
     /// The uuid in bytes that begin like a file of ours, whatever else is wrong with them.
     pub(crate) fn uuid(file: &[u8]) -> Option<Uuid> {
         let uuid = file.get(16..32).filter(|_| file.starts_with(&MAGIC))?;

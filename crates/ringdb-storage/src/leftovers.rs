@@ -2,7 +2,8 @@
 //!
 //! Invariant: only files whose name, place and contents are of our making are removed, one by one, and
 //! only directories that are empty then. A segment counts as ours if its files carry the uuid of the
-//! database that is live: one that belongs to another may be all that is left of it.
+//! database that is live: one that belongs to another may be all that is left of it. A derived file may be too
+//! damaged to carry one.
 
 use std::path::{Path, PathBuf};
 
@@ -81,7 +82,7 @@ pub(crate) fn is_of(disk: &dyn Disk, segment: &Path, live: &Manifest) -> bool {
     };
     let is_told = |path: &Path| uuid_of(disk, path) == Some(live.origin.uuid);
     let is_derived = |(kind, path): (Kind, PathBuf)| {
-        (is_own && live.entry(kind).is_some()) || is_told(&path) || is_ruin(disk, &path, kind)
+        (is_own && live.entry(kind).is_some()) || is_told(&path) || is_ruin(disk, &path)
     };
     let needed = || SEGMENT_FILES.into_iter().filter_map(present);
     let derived = || DERIVED_FILES.into_iter().filter_map(present);
@@ -90,15 +91,16 @@ pub(crate) fn is_of(disk: &dyn Disk, segment: &Path, live: &Manifest) -> bool {
         && derived().all(is_derived)
 }
 
-/// Whether a file is one of ours without a whole header: it begins like one or ends with a whole footer.
-fn is_ruin(disk: &dyn Disk, path: &Path, kind: Kind) -> bool {
+/// Whether a file is one of ours whose header is damaged: it begins like one or ends with a whole footer. A
+/// whole header tells whose it is, whatever its kind and version are.
+fn is_ruin(disk: &dyn Disk, path: &Path) -> bool {
     let Ok(file) = MappedFile::open_on(disk, path, Access::Map) else {
         return false;
     };
     let bytes = file.bytes();
     let footer = bytes.len().checked_sub(FOOTER_BYTES);
     let has_footer = footer.is_some_and(|at| Footer::decode(path, at, bytes).is_ok());
-    Header::decode(path, kind, bytes).is_err() && (has_footer || Header::uuid(bytes).is_some())
+    !Header::is_signed(bytes) && (has_footer || Header::uuid(bytes).is_some())
 }
 
 /// The uuid in the header of a file of ours.

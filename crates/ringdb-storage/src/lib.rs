@@ -83,6 +83,7 @@ mod header;
 mod footer;
 mod contents;
 mod body;
+mod row_copy;
 mod append;
 mod publish;
 mod temporary;

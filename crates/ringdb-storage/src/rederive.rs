@@ -15,8 +15,9 @@ use crate::error::{Error, Result};
 use crate::layout::MANIFEST;
 use crate::manifest::Manifest;
 use crate::options::{PayloadType, ReadOptions};
+use crate::row_copy::RowCopy;
 use crate::segment::Segment;
-use crate::staging::Staging;
+use crate::staging::Claimed;
 use crate::survey::is_legacy;
 use crate::vectors::{RowCheck, Vectors};
 use crate::writer::SegmentWriter;
@@ -79,22 +80,26 @@ fn copied(
         });
     }
     // Locked before it is opened: what another writer puts in its place meanwhile would be lost.
-    let staging = Staging::begin(Arc::clone(disk), dir, true)?;
-    // Each block is checked when the copy comes to it, before its first row; its rows are read after that.
+    let claimed = Claimed::on(Arc::clone(disk), dir, true)?;
     let mut options = ReadOptions::new()
-        .verify(Verify::Lazy)
         .payload_type(PayloadType::Any)
         .skip_derived(true);
     options.row_check = row_check;
+    // All of it, before anything is taken away: what dead writers left may be all that is whole.
+    Segment::<()>::open_on(&**disk, dir, &options)?;
+    let staging = claimed.stage()?;
     let Segment {
         vectors, payloads, ..
-    } = Segment::<()>::open_on(&**disk, dir, &options)?;
+    } = Segment::<()>::open_on(&**disk, dir, &options.verify(Verify::Lazy))?;
     let (dims, kind) = (vectors.dims(), payloads.kind());
     let writer = SegmentWriter::staged(staging, dims, kind.codec)?;
     let mut writer = writer.of_kind(kind.clone());
+    let (mut row_copy, mut payload_copy) = (RowCopy::default(), Vec::new());
     // Ids are u32, and so is their number.
     for id in 0..vectors.len() as u32 {
-        writer.push_encoded(vectors.row(id)?, payloads.fetch_bytes(id)?)?;
+        // Checked again, in the copy that is written: the original is removed.
+        let row = vectors.copy_row(id, &mut row_copy)?;
+        writer.push_encoded(row, payloads.copy_bytes(id, &mut payload_copy)?)?;
     }
     Ok(writer)
 }

@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 use crate::layout::MANIFEST;
 use crate::mapped::as_u64s;
 use crate::payload::{PayloadCodec, PayloadKind, Records};
-use crate::survey::{RowCopy, SegmentSurvey, State, Survey, is_legacy, segment_dirs};
+use crate::row_copy::RowCopy;
+use crate::survey::{SegmentSurvey, State, Survey, is_legacy, segment_dirs};
 use crate::vectors::{RowCheck, Vectors};
 use crate::writer::SegmentWriter;
 
@@ -120,7 +121,8 @@ pub struct Salvaged {
 /// of zeros with [`PayloadCodec::Pod`], and of `null` with [`PayloadCodec::JsonText`]. MANIFEST,
 /// headers, footers and tables may be damaged as far as the rest tells what was in them, as
 /// [`verify`](crate::verify()) does it; one that no file fits counts as lost if the files fit each
-/// other. If nothing tells how payloads were stored, none can be kept; with `keep_vectors` the vectors
+/// other, unless they are of an older generation: rows that were replaced are not given out as those of the
+/// database. If nothing tells how payloads were stored, none can be kept; with `keep_vectors` the vectors
 /// then come with [`PayloadCodec::Raw`]. Where rows were and none can be kept, there is no new
 /// database.
 ///
@@ -314,7 +316,7 @@ impl Ruin {
     ) -> std::result::Result<&'a [f32], Loss> {
         let row_bytes = (self.dims * size_of::<f32>()) as u64;
         let start = u64::from(id) * row_bytes;
-        let row = copy.row(&self.segment.vectors, start..start + row_bytes);
+        let row = self.segment.vectors.row(start..start + row_bytes, copy);
         let row = row.map_err(|state| match state {
             State::Damaged => Loss::VectorDamaged,
             State::Unproven => Loss::VectorUnproven,
@@ -350,13 +352,8 @@ impl Ruin {
             },
         };
         let record = payloads.at(range).ok_or(Loss::PayloadMissing)?;
-        let open = |record: &[u8]| records.open(id, record).map_err(|_| Loss::PayloadDamaged);
-        // Before room is made for it: damaged offsets may make it as long as the file.
-        open(record)?;
-        copy.clear();
-        copy.extend_from_slice(record);
-        let payload = open(copy)?;
-        Ok(copy.get(payload).unwrap_or_default())
+        let copied = records.copy(id, record, copy);
+        copied.map_err(|_| Loss::PayloadDamaged)
     }
 }
 

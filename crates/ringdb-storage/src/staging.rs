@@ -10,7 +10,8 @@
 //! 5. MANIFEST is renamed over the old one: from here on the new database is there;
 //! 6. what it replaces is removed, and the staging directory.
 //!
-//! Names that are not ours are never touched, and nothing is taken for ours by its name alone.
+//! Names that are not ours are never touched, and nothing is taken for ours by its name alone, but for the
+//! derived files that MANIFEST names in the segment that is replaced.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,15 @@ pub(crate) struct Staging {
     pub(crate) segment: u32,
 }
 
+/// A locked database directory in which nothing was touched yet.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    claim: Claim,
+    previous: Previous,
+}
+
 /// The private directory; taken away when this is dropped.
 #[derive(Debug)]
 struct Private {
@@ -68,9 +78,9 @@ enum Previous {
     RingDb03,
 }
 
-impl Staging {
+impl Claimed {
     /// Takes `dir` for writing.
-    pub(crate) fn begin(disk: Arc<dyn Disk>, dir: &Path, replace: bool) -> Result<Self> {
+    pub(crate) fn on(disk: Arc<dyn Disk>, dir: &Path, replace: bool) -> Result<Self> {
         // Absolute, so that a change of the working directory does not move the database.
         let absolute = std::path::absolute(dir).map_err(Error::io("find", dir))?;
         if disk.kind(&absolute).is_ok_and(|kind| kind != FileKind::Dir) {
@@ -80,10 +90,24 @@ impl Staging {
         Previous::find(&*disk, &absolute, replace)?;
         let claim = Claim::on(Arc::clone(&disk), &absolute)?;
         let previous = Previous::find(&*disk, &absolute, replace)?;
+        Ok(Self {
+            disk,
+            dir: absolute,
+            claim,
+            previous,
+        })
+    }
+
+    /// Collects what dead writers left and makes the private directory.
+    pub(crate) fn stage(self) -> Result<Staging> {
+        let Self {
+            disk,
+            dir,
+            claim,
+            previous,
+        } = self;
         let (origin, live) = match &previous {
-            Previous::Database(manifest) => {
-                (successor(&absolute, manifest.origin)?, Some(manifest))
-            }
+            Previous::Database(manifest) => (successor(&dir, manifest.origin)?, Some(manifest)),
             _ => (
                 Origin {
                     uuid: Uuid::new_v4(),
@@ -94,23 +118,19 @@ impl Staging {
         };
         // The manifest that was read may not be durable: who renamed it may have died, or failed, before
         // its sync. What it replaces must not go before that.
-        sync_dir(&*disk, &absolute)?;
-        collect(&*disk, &absolute, live)?;
-        let segment = free_number(
-            &*disk,
-            &absolute,
-            live.map_or(0, |manifest| manifest.segment),
-        )?;
+        sync_dir(&*disk, &dir)?;
+        collect(&*disk, &dir, live)?;
+        let segment = free_number(&*disk, &dir, live.map_or(0, |manifest| manifest.segment))?;
         let private = Private {
-            path: create_dir(&*disk, &absolute, STAGING_PREFIX)?,
+            path: create_dir(&*disk, &dir, STAGING_PREFIX)?,
             disk: Arc::clone(&disk),
         };
         let staged = private.path.join(STAGED_SEGMENT);
         let made = disk.create_dir(&staged, DirAccess::Ordinary);
         made.map_err(Error::io("create", &staged))?;
-        Ok(Self {
+        Ok(Staging {
             disk,
-            dir: absolute,
+            dir,
             private,
             claim,
             previous,
@@ -118,7 +138,9 @@ impl Staging {
             segment,
         })
     }
+}
 
+impl Staging {
     pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
     }
@@ -323,7 +345,9 @@ mod tests {
                 break;
             }
             met += u32::from(failed);
-            drop(Staging::begin(Arc::new(disk.clone()), Path::new(DIR), true));
+            drop(
+                Claimed::on(Arc::new(disk.clone()), Path::new(DIR), true).and_then(Claimed::stage),
+            );
             for seed in 0..64 {
                 let image = disk.after_power_cut(Loss::Subset, seed);
                 let found = Segment::<()>::open_on(&image, Path::new(DIR), &ReadOptions::new());

@@ -15,7 +15,6 @@
 //! And `file.rs` says the same of the parts of a file.
 
 mod file;
-mod copy;
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -36,7 +35,6 @@ use crate::payload::{PayloadCodec, PayloadKind, Records};
 use crate::segment::check_origin;
 use crate::vectors::RowCheck;
 
-pub(crate) use copy::RowCopy;
 pub(crate) use file::{FileSurvey, State};
 use file::{Known, Named};
 
@@ -253,7 +251,7 @@ impl Head {
         let (manifest, damage) = match read {
             Ok(Some(manifest)) => (Some(manifest), Vec::new()),
             Ok(None) => (None, vec![Damage::new(&path, 0, "missing")]),
-            Err(error @ Error::UnsupportedVersion { .. }) if is_signed(&start) => {
+            Err(error @ Error::UnsupportedVersion { .. }) if Header::is_signed(&start) => {
                 return Err(error);
             }
             Err(error) => (None, vec![Damage::of(&path, error)]),
@@ -278,50 +276,47 @@ impl Head {
     }
 
     /// Fails if no file beside it fits it, but files of one segment, at least two, fit each other. That is
-    /// the segment that it names, if anything of it is there: another one may be left of what it replaced.
+    /// the segment that it names, if a file of it is there. Another one of the same database is not if it is
+    /// older: it is left of what was replaced, and its rows are not those of the database.
     fn check_files(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
         let Some(origin) = self.origin() else {
             return Ok(());
         };
-        let segments = segment_dirs(disk, dir);
-        let mut of_segments: Vec<_> = segments
-            .iter()
-            .map(|dir| (dir, origins(disk, dir)))
+        let mut of_segments: Vec<_> = segment_dirs(disk, dir)
+            .into_iter()
+            .map(|dir| (origins(disk, &dir), dir))
             .collect();
-        let mut all = of_segments.iter().flat_map(|(_, origins)| origins);
-        let is_any_of_it = all.any(|other| *other == origin);
-        let live = self.manifest.as_ref().map(|manifest| {
+        let mut all = of_segments.iter().flat_map(|(origins, _)| origins);
+        if all.any(|other| *other == origin) {
+            return Ok(());
+        }
+        let named = self.manifest.as_ref().map(|manifest| {
             let segment = dir.join(segment_name(manifest.segment));
             let file = |(kind, name)| (Named::of(manifest, kind), segment.join(name));
             (SEGMENT_FILES.map(file), segment)
         });
-        let mut named = Vec::new();
-        if let Some((files, segment)) = live {
+        if let Some((files, segment)) = &named {
+            // A file of which only the header is another's has the footer that MANIFEST knows.
             if files
                 .iter()
-                .any(|(_, path)| disk.kind_of_name(path).is_ok())
+                .any(|(named, path)| is_known(disk, *named, path))
             {
-                of_segments.retain(|(dir, _)| **dir == segment);
+                return Ok(());
             }
-            named.extend(files);
+            if files.iter().any(|(_, path)| has_bytes(disk, path)) {
+                of_segments.retain(|(_, dir)| dir == segment);
+            }
         }
-        // A file of which only the header is another's has the footer that MANIFEST knows.
-        let is_known = |(named, path): (Option<Named<'_>>, PathBuf)| {
-            let file = MappedFile::open_on(disk, &path, Access::Map).ok();
-            named
-                .zip(file)
-                .is_some_and(|(named, file)| named.is_footer_of(&path, file.bytes()))
-        };
-        let agreed = of_segments.iter().find_map(|(_, origins)| {
-            let origin = most_frequent(origins)?;
-            let times = origins.iter().filter(|other| **other == origin).count();
-            (times > 1).then_some(origin)
+        let is_named = |dir: &PathBuf| named.as_ref().is_some_and(|(_, segment)| dir == segment);
+        let agreed = of_segments.iter().find_map(|(origins, dir)| {
+            let agreed = most_frequent(origins)?;
+            let times = origins.iter().filter(|other| **other == agreed).count();
+            let is_older = agreed.uuid == origin.uuid && agreed.generation < origin.generation;
+            (times > 1 && (is_named(dir) || !is_older)).then_some(agreed)
         });
         match agreed {
-            Some(agreed) if !is_any_of_it && !named.into_iter().any(is_known) => {
-                check_origin(&self.path, origin, agreed, "the other files")
-            }
-            _ => Ok(()),
+            Some(agreed) => check_origin(&self.path, origin, agreed, "the other files"),
+            None => Ok(()),
         }
     }
 
@@ -362,11 +357,17 @@ impl Head {
     }
 }
 
-/// Whether bytes begin with a header, of whatever version, whose checksum is right.
-fn is_signed(file: &[u8]) -> bool {
-    let header = file.first_chunk::<HEADER_BYTES>();
-    let parts = header.and_then(|header| header.split_last_chunk());
-    parts.is_some_and(|(signed, crc)| crc32fast::hash(signed) == u32::from_le_bytes(*crc))
+/// Whether a file ends as MANIFEST says.
+fn is_known(disk: &dyn Disk, named: Option<Named<'_>>, path: &Path) -> bool {
+    let file = MappedFile::open_on(disk, path, Access::Map).ok();
+    named
+        .zip(file)
+        .is_some_and(|(named, file)| named.is_footer_of(path, file.bytes()))
+}
+
+/// Whether there is a regular file that is not empty.
+fn has_bytes(disk: &dyn Disk, path: &Path) -> bool {
+    open_regular(disk, path).is_ok_and(|(_, bytes)| bytes > 0)
 }
 
 /// What is left of a segment.

@@ -14,11 +14,12 @@ use crate::contents::{Access, MappedFile};
 use crate::count::counted;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::footer::Frame;
+use crate::footer::{BLOCK_BYTES, Frame};
 use crate::header::HEADER_BYTES;
 use crate::layout::Kind;
 use crate::limits::{DIMS_MAX, ROWS_MAX};
-use crate::mapped::{GrowingMemory, as_f32s};
+use crate::mapped::{GrowingMemory, as_bytes, as_f32s};
+use crate::row_copy::RowCopy;
 
 /// Says where in a slice of coordinates the first one stands that no row may have, if there is one, and
 /// what is wrong with it.
@@ -185,6 +186,27 @@ impl Vectors {
         let start = row * self.dims;
         let row = self.as_slice().get(start..start + self.dims);
         row.ok_or(out_of_range)
+    }
+
+    /// As [`Self::row`] of rows in a file under [`Verify::Lazy`], in a copy that was checked itself: a mapped
+    /// file may read otherwise the next time.
+    pub(crate) fn copy_row<'a>(&self, id: u32, copy: &'a mut RowCopy) -> Result<&'a [f32]> {
+        let out_of_range = || Error::IdOutOfRange { id, len: self.len };
+        let Rows::File(body, check) = &self.rows else {
+            return Err(out_of_range());
+        };
+        if id as usize >= self.len {
+            return Err(out_of_range());
+        }
+        let row_bytes = self.dims * size_of::<f32>();
+        let start = id as usize * row_bytes;
+        let copied = copy.row(start..start + row_bytes, |block| body.block(block));
+        let row = copied.map_err(|block| {
+            let what = "it does not fit its checksum: damaged, or changed while it was copied";
+            body.corrupt(block * BLOCK_BYTES, what)
+        })?;
+        look(body, *check, self.dims, start, as_bytes(row))?;
+        Ok(row)
     }
 
     /// Coordinates per row.

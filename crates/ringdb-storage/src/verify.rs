@@ -72,8 +72,9 @@ pub fn is_derived_file(path: &Path) -> bool {
 /// It goes on after damage. Where the parts of a file lie follows from its header or, if that is damaged,
 /// from its length in MANIFEST. If MANIFEST is damaged or missing, which is a finding, the segment is the
 /// one whose files have its uuid, or the only one there is; if there are several, all are read. A MANIFEST
-/// that no file fits, where files fit each other, is a finding too and counts as missing. A damaged
-/// table does not make its blocks damaged if the file would have its checksum with a table made anew.
+/// that no file fits, where files fit each other that are not of an older generation, is a finding too and
+/// counts as missing. A damaged table does not make its blocks damaged if the file would have its checksum
+/// with a table made anew.
 ///
 /// Directories of ring-db have no checksums; of them it says what [`Segment::open`] finds.
 ///

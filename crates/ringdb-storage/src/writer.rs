@@ -25,7 +25,7 @@ use crate::mapped::{GrowingMemory, as_bytes};
 use crate::options::{PayloadType, ReadOptions};
 use crate::payload::{Encoded, PayloadCodec, PayloadKind, PayloadStoreBuilder};
 use crate::segment::Segment;
-use crate::staging::Staging;
+use crate::staging::{Claimed, Staging};
 use crate::vectors::Vectors;
 
 /// Collects rows and payloads and makes a [`Segment`] of them.
@@ -117,7 +117,7 @@ impl<T> SegmentWriter<T> {
         codec: PayloadCodec,
     ) -> Result<Self> {
         check_dims(dims)?;
-        Self::staged(Staging::begin(disk, dir, replace)?, dims, codec)
+        Self::staged(Claimed::on(disk, dir, replace)?.stage()?, dims, codec)
     }
 
     /// A segment that will be the database of the directory that was taken.

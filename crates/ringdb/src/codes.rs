@@ -33,6 +33,7 @@ const AUTO_DIMS: usize = 16;
 ///
 /// What a search finds is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Codes {
     /// If there are 65 536 vectors or more, of 16 dims or more; with a prefix where that pays.
     #[default]

@@ -179,7 +179,8 @@ pub enum RingDbError {
 }
 
 impl RingDbError {
-    /// Whether something is wrong with the codes of a database and nothing else was found:
+    /// Whether something is wrong with the codes of a database, or the system cannot read them, and nothing
+    /// else was found:
     /// [`rebuild_codes`](crate::rebuild_codes) makes them anew from the vectors, and
     /// [`OpenOptions::codes`](crate::OpenOptions::codes) passes over them.
     #[must_use]
@@ -187,6 +188,13 @@ impl RingDbError {
         match self {
             Self::Corrupt(corruption) => is_derived_file(corruption.path()),
             Self::UnsupportedVersion { path, .. } => is_derived_file(path),
+            // One that cannot be read; of one that cannot be written it is the new codes that fail.
+            Self::Io(error) => {
+                let attempt = error.get_ref().and_then(|inner| inner.downcast_ref());
+                attempt.is_some_and(|Attempt { op, path, .. }| {
+                    ["open", "map", "read"].contains(op) && is_derived_file(path)
+                })
+            }
             _ => false,
         }
     }

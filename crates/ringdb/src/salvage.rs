@@ -120,10 +120,13 @@ pub struct Rebuilt {
     pub dims: usize,
     /// Whether the database has codes now.
     pub has_codes: bool,
+    /// Whether it has a prefix with them.
+    pub has_prefix: bool,
 }
 
 /// Makes the codes of the database in `dir` anew, or takes them away, as `codes` says: with [`Codes::Keep`]
-/// it has codes afterwards if its MANIFEST names some, so that damaged ones are mended and none are added.
+/// it has codes afterwards if its MANIFEST names some, and a prefix if it names one, so that damaged ones are
+/// mended and none are added.
 /// Vectors, ids and payloads stay the same, whatever the type of the payloads is, and so do their codec and
 /// the name of their type.
 ///
@@ -162,6 +165,7 @@ pub fn rebuild_codes(dir: &Path, codes: Codes) -> Result<Rebuilt> {
         vectors,
         dims,
         has_codes: rows.has_codes(),
+        has_prefix: rows.has_prefix(),
     })
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{Outcome, Place, names};
+use crate::support::{Outcome, Place, command, names};
 
 /// 600 vectors of 4 coordinates of which the first is the id, built as `--codes` says.
 fn with_codes(codes: &str) -> Place {
@@ -234,9 +234,11 @@ fn damaged_codes_are_named_and_made_anew() {
         assert_eq!(err, expected);
         check_passed_over(&place, name, line, &hits);
 
-        // The command of the hint, as it stands there.
-        let out = place.run("rebuild-codes @db").done();
-        assert_eq!(out, format!("{db}: 600 vectors of 4 dims, with codes\n"));
+        let out = place.run_hint(&err).done();
+        assert_eq!(
+            out,
+            format!("{db}: 600 vectors of 4 dims, with codes and a prefix\n")
+        );
         place.run("verify @db").done();
         assert_eq!(place.run(line).done(), hits);
         check_codes(&place, "db", true);
@@ -249,6 +251,61 @@ fn damaged_codes_are_named_and_made_anew() {
     flip(&place, "vectors.bin");
     let err = place.run("verify @db").err;
     assert_eq!(err, format!("ringdb: {db} is damaged: 2 findings\n"));
+}
+
+/// The command of a hint can be typed as it stands there, whatever the directory is called.
+#[test]
+fn hints_name_the_directory_as_a_shell_reads_it() {
+    let place = with_codes("--codes on");
+    for name in ["my words", "it's", "--codes", "$HOME", "a;b", "ä", "-"] {
+        fs::rename(place.path("db"), place.path(name)).expect("nothing is there");
+        let segment = names(&place.path(name)).pop().expect("a segment");
+        let path = place.path(name).join(&segment).join("codes.bin");
+        let mut bytes = fs::read(&path).expect("it is there");
+        bytes[64] ^= 1;
+        fs::write(&path, bytes).expect("it is writable");
+        let told = ["verify", "info"].map(|verb| {
+            let damaged = place.run_within(command(&[verb, "--", name]));
+            assert_eq!(damaged.code, Some(1), "{damaged:?}");
+            damaged.err
+        });
+        let [verified, info] = &told;
+        assert_eq!(verified.split('`').nth(1), info.split('`').nth(1));
+        let made = place.run_hint(info).done();
+        assert!(
+            made.ends_with("600 vectors of 4 dims, with codes and a prefix\n"),
+            "{made}"
+        );
+        assert!(!path.exists(), "{name}");
+        fs::rename(place.path(name), place.path("db")).expect("nothing is there");
+        place.run("verify @db").done();
+    }
+}
+
+/// A file of codes that the system cannot read is as good as a damaged one.
+#[test]
+fn codes_that_cannot_be_opened_are_named_and_passed_over() {
+    let place = with_codes("--codes on");
+    let line = "query @db --vectors @q.npy --range 3..20 --json";
+    let hits = place.run(line).done();
+    let path = place.path("db/segment-000001/codes.bin");
+    fs::remove_file(&path).expect("it is there");
+    std::os::unix::fs::symlink("codes.bin", &path).expect("nothing is there");
+    let err = place.run("verify @db").err;
+    assert!(err.contains(": 1 finding, of codes alone; `"), "{err}");
+    for line in [line, "info @db"] {
+        let text = place.run(line).failed();
+        let what = format!("cannot open {}: ", path.display());
+        assert!(
+            text.contains(&what) && text.contains("`ringdb rebuild-codes "),
+            "{text}"
+        );
+    }
+    assert_eq!(place.run(&format!("{line} --no-codes")).done(), hits);
+    place.run_hint(&err).done();
+    place.run("verify @db").done();
+    assert_eq!(place.run(line).done(), hits);
+    check_codes(&place, "db", true);
 }
 
 #[test]
@@ -276,8 +333,11 @@ fn a_damaged_prefix_is_named_and_made_anew() {
         let end =
             format!("1 finding, of codes alone; `ringdb rebuild-codes {db}` makes them anew\n");
         assert!(err.ends_with(&end), "{err}");
-        let out = place.run("rebuild-codes @db").done();
-        assert_eq!(out, format!("{db}: 600 vectors of 16 dims, with codes\n"));
+        let out = place.run_hint(&err).done();
+        assert_eq!(
+            out,
+            format!("{db}: 600 vectors of 16 dims, with codes and a prefix\n")
+        );
         place.run("verify @db").done();
         assert_eq!(place.run(line).done(), hits);
         assert_eq!(
@@ -303,9 +363,13 @@ fn the_rule_says_whether_a_database_has_codes_from_now_on() {
         ("--codes keep", true),
         ("--codes off", false),
     ] {
-        let word = if has_codes { "with" } else { "without" };
+        let codes = if has_codes {
+            "with codes and a prefix"
+        } else {
+            "without codes"
+        };
         let out = place.run(&format!("rebuild-codes @db {rule}")).done();
-        let expected = format!("{db}: 600 vectors of 4 dims, {word} codes\n");
+        let expected = format!("{db}: 600 vectors of 4 dims, {codes}\n");
         assert_eq!(out, expected);
         check_codes(&place, "db", has_codes);
     }
@@ -326,9 +390,8 @@ fn what_cannot_be_rebuilt_stays_as_it_is() {
     let start = format!(
         "cannot rebuild the codes of {db}: corrupt database: {db}/segment-000001/payloads.bin at byte "
     );
-    // The payload itself is named, not the block that it lies in.
     assert!(
-        text.starts_with(&start) && text.contains("checksum of payload "),
+        text.starts_with(&start) && text.contains(" over a block of "),
         "{text}"
     );
     assert_eq!(

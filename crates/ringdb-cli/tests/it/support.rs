@@ -113,6 +113,24 @@ impl Place {
         outcome(command(&self.args(line)))
     }
 
+    /// Runs a program in this directory.
+    pub(crate) fn run_within(&self, mut command: Command) -> Outcome {
+        command.current_dir(self.0.path());
+        outcome(command)
+    }
+
+    /// Has a shell run the command that stands between backquotes in a message.
+    #[track_caller]
+    pub(crate) fn run_hint(&self, message: &str) -> Outcome {
+        let hint = message.split('`').nth(1);
+        let hint = hint.unwrap_or_else(|| panic!("no command in {message}"));
+        let program = Path::new(env!("CARGO_BIN_EXE_ringdb"));
+        let path = program.parent().expect("it is in a directory");
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", hint]).env("PATH", path);
+        self.run_within(shell)
+    }
+
     /// Five vectors of two coordinates, at the distances 0, 5, 10, 0 and 50 from the first.
     pub(crate) fn with_database() -> Self {
         let place = Self::new();

@@ -103,6 +103,22 @@ impl Records {
         }
         Ok(0..width.unwrap_or(covered.len()))
     }
+
+    /// The payload in a copy of `record`, that of payload `id`, or what is wrong with one of the two: a
+    /// mapped file may read otherwise the next time.
+    pub(crate) fn copy<'a>(
+        &self,
+        id: u32,
+        record: &[u8],
+        copy: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], String> {
+        // Before room is made for it: damaged offsets may make it as long as the file.
+        self.open(id, record)?;
+        copy.clear();
+        copy.extend_from_slice(record);
+        let payload = self.open(id, copy)?;
+        Ok(copy.get(payload).unwrap_or_default())
+    }
 }
 
 /// Zeros and a checksum.

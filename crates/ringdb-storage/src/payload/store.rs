@@ -125,6 +125,16 @@ impl<T> PayloadStore<T> {
         (self.body.bytes(), self.offsets.bytes())
     }
 
+    /// As [`Self::fetch_bytes`], in a copy that was checked itself.
+    pub(crate) fn copy_bytes<'a>(&self, id: u32, copy: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+        let range = self.offsets.range(id)?;
+        let start = range.start;
+        // In bounds: the offsets are those of these records.
+        let record = self.body.bytes().get(range).unwrap_or_default();
+        let copied = self.records.copy(id, record, copy);
+        copied.map_err(|what| self.body.corrupt(start, what))
+    }
+
     /// The stored bytes of payload `id`, as the codec wrote them. Their checksum is compared each time.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ use crate::footer::{self, BLOCK_BYTES, FOOTER_BYTES, Footer, Parts, check_block,
 use crate::header::{HEADER_BYTES, Header, Origin};
 use crate::layout::Kind;
 use crate::manifest::{FileEntry, Manifest};
+use crate::row_copy::RowCopy;
 use crate::segment::{check_origin, check_sum};
 use crate::vectors::{RowCheck, objection};
 
@@ -425,8 +426,25 @@ impl FileSurvey {
         })
     }
 
+    /// A copy of the coordinates that lie in `range` of the body, or why they are not proven.
+    pub(crate) fn row<'a>(
+        &self,
+        range: Range<u64>,
+        copy: &'a mut RowCopy,
+    ) -> std::result::Result<&'a [f32], State> {
+        match self.state(range.clone()) {
+            State::Whole => {}
+            state => return Err(state),
+        }
+        // In range for usize: the bytes are there.
+        let row = copy.row(range.start as usize..range.end as usize, |block| {
+            self.whole_block(block)
+        });
+        row.map_err(|_| State::Damaged)
+    }
+
     /// A block of the body that was found whole, as it stands there now, and the checksum that it had.
-    pub(super) fn whole_block(&self, block: usize) -> Option<(&[u8], u32)> {
+    fn whole_block(&self, block: usize) -> Option<(&[u8], u32)> {
         let sum = (*self.sums.get(block)?)?;
         let start = (block * BLOCK_BYTES) as u64;
         let end = self.body_bytes?.min(start + BLOCK_BYTES as u64);

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use ringdb_storage::{PayloadCodec, Segment, SegmentWriter};
+use ringdb_storage::{Error, PayloadCodec, Segment, SegmentWriter, rederive};
 use tempfile::TempDir;
 
 use crate::prefix::build;
-use crate::support::{assert_holds, names, write};
+use crate::support::{assert_holds, names, no_files, write};
 
 /// A database without derived files, which replaced one with some.
 struct Replaced {
@@ -70,6 +70,36 @@ fn a_leftover_is_collected_with_damaged_derived_files() {
     }
 }
 
+/// Who cannot read the live segment removes nothing: the leftover may be all that is whole.
+#[test]
+fn a_leftover_stays_until_the_live_segment_was_seen_to_be_whole() {
+    let db = Replaced::new();
+    let dir = db.dir.path();
+    let old = dir.join("segment-000001");
+    fs::create_dir(&old).unwrap();
+    for (name, bytes) in &db.old {
+        fs::write(old.join(name), bytes).unwrap();
+    }
+    for name in ["vectors.bin", "payloads.bin", "offsets.bin"] {
+        let path = dir.join("segment-000002").join(name);
+        let whole = fs::read(&path).unwrap();
+        let mut damaged = whole.clone();
+        damaged[70] ^= 1;
+        fs::write(&path, damaged).unwrap();
+        let error = rederive::<Error>(dir, None, no_files).unwrap_err();
+        assert!(
+            matches!(&error, Error::Corrupt { path: found, .. } if *found == path),
+            "{error}"
+        );
+        for (name, bytes) in &db.old {
+            assert!(fs::read(old.join(name)).unwrap() == *bytes, "{name}");
+        }
+        fs::write(&path, whole).unwrap();
+    }
+    rederive::<Error>(dir, None, no_files).unwrap();
+    assert_eq!(names(dir), ["LOCK", "MANIFEST", "segment-000003"]);
+}
+
 #[test]
 fn what_is_not_ours_stays_with_the_leftover() {
     let (db, other) = (Replaced::new(), Replaced::new());
@@ -85,6 +115,19 @@ fn what_is_not_ours_stays_with_the_leftover() {
         assert_eq!(db.left(name, b"mine"), all);
         assert_eq!(db.left(name, b""), all);
         assert_eq!(db.left(name, &other.file(name)), all);
+    }
+    // Whole files of another database, whatever their kind and version.
+    let rows = other.file("vectors.bin");
+    let newer = {
+        let mut header = rows[..64].to_vec();
+        header[8] = 2;
+        let crc = crc32fast::hash(&header[..60]).to_le_bytes();
+        header[60..].copy_from_slice(&crc);
+        [&header, &rows[64..]].concat()
+    };
+    for name in ["codes.bin", "fine.bin", "prefix.bin"] {
+        assert_eq!(db.left(name, &rows), all);
+        assert_eq!(db.left(name, &newer), all);
     }
     // Whatever it is that has no header, rows may be in it.
     for name in ["offsets.bin", "payloads.bin", "vectors.bin"] {

@@ -1,22 +1,30 @@
 //! Files that change after they were checked: what is read a second time is checked a second time.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
-use ringdb_storage::{Error, Loss, PayloadCodec, Segment, SegmentWriter, salvage};
+use ringdb_storage::{Error, Loss, PayloadCodec, Segment, SegmentWriter, rederive, salvage};
 
 use crate::ruins::{BLOCK, DIMS, PAYLOADS, ROWS, Ruins, VECTORS, row};
 use crate::support::{assert_holds, names, no_files, write};
 
 /// Flips a bit where the file lies, so that it shows in maps of it.
 fn rot(path: &Path, at: usize) {
-    let mut file = File::options().read(true).write(true).open(path).unwrap();
+    flip(&opened(path), at);
+}
+
+fn opened(path: &Path) -> File {
+    File::options().read(true).write(true).open(path).unwrap()
+}
+
+fn flip(file: &File, at: usize) {
     let mut byte = [0];
-    file.seek(SeekFrom::Start(at as u64)).unwrap();
-    file.read_exact(&mut byte).unwrap();
-    file.seek(SeekFrom::Start(at as u64)).unwrap();
-    file.write_all(&[byte[0] ^ 0x10]).unwrap();
+    file.read_exact_at(&mut byte, at as u64).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], at as u64).unwrap();
 }
 
 #[test]
@@ -51,21 +59,149 @@ fn a_row_that_changes_while_others_are_salvaged_is_lost() {
     assert_eq!(kept.next(), None);
 }
 
+/// Flips a bit and flips it back, again and again, while `work` is at work.
+fn while_rotting<R>(path: &Path, at: usize, work: impl FnOnce() -> R) -> R {
+    // Open until the end: work may remove it.
+    let (file, is_done) = (opened(path), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Relaxed) {
+                flip(&file, at);
+                flip(&file, at);
+            }
+        });
+        let done = work();
+        is_done.store(true, Relaxed);
+        done
+    })
+}
+
+/// A database with one payload that takes long enough to read for it to change meanwhile.
+fn with_long_payload(dir: &Path) -> Vec<u8> {
+    let payload: Vec<u8> = (0..3 << 20).map(|i| (i % 251) as u8).collect();
+    let mut writer = SegmentWriter::<()>::in_directory(dir, false, 1, PayloadCodec::Raw).unwrap();
+    writer.push_bytes(&[1.0], &payload).unwrap();
+    writer.finish().unwrap();
+    payload
+}
+
+#[track_caller]
+fn assert_payload(dir: &Path, payload: &[u8]) {
+    let segment = Segment::<()>::open(dir).unwrap();
+    // Of the bytes of a failure there are too many to be shown.
+    assert!(segment.payloads.fetch_bytes(0).unwrap() == payload);
+}
+
 #[test]
-fn a_payload_that_changes_while_others_are_salvaged_is_lost() {
-    let ruins = Ruins::new();
+fn a_payload_that_changes_while_it_is_copied_is_salvaged_as_it_was_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
-    let mut lost = Vec::new();
-    let to = dir.path().join("to");
-    let salvaged = salvage(ruins.dir(), &to, false, None, no_files, |row| {
-        if row.old_id == 0 {
-            rot(&ruins.path(PAYLOADS), 64 + 2 * BLOCK);
+    let (db, to) = (dir.path().join("db"), dir.path().join("to"));
+    let payload = with_long_payload(&db);
+    let mut seen = [0, 0];
+    for round in 0..60 {
+        let salvaged = while_rotting(&db.join(PAYLOADS), 64 + (round << 15), || {
+            salvage(&db, &to, false, None, no_files, |_| Ok::<(), Error>(()))
+        });
+        match salvaged {
+            Ok(salvaged) => {
+                assert_eq!(salvaged.kept, 1);
+                assert_payload(&to, &payload);
+                fs::remove_dir_all(&to).unwrap();
+                seen[0] += 1;
+            }
+            Err(Error::NothingToSalvage { why, .. }) => {
+                assert_eq!(why, "payload damaged (1)");
+                seen[1] += 1;
+            }
+            Err(error) => panic!("{error}"),
         }
-        lost.extend(row.loss);
-        Ok::<(), Error>(())
+    }
+    println!("{seen:?} kept and lost");
+}
+
+#[test]
+fn a_payload_that_changes_while_codes_are_made_anew_is_kept_or_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("db");
+    let payload = with_long_payload(&db);
+    let mut seen = [0, 0];
+    for round in 0..60 {
+        let payloads = names(&db).pop().unwrap() + "/payloads.bin";
+        let made = while_rotting(&db.join(payloads), 64 + (round << 15), || {
+            rederive::<Error>(&db, None, no_files)
+        });
+        match made {
+            Ok(_) => seen[0] += 1,
+            Err(Error::Corrupt { path, .. }) => {
+                assert_eq!(path.file_name().unwrap(), "payloads.bin");
+                seen[1] += 1;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert_payload(&db, &payload);
+    }
+    println!("{seen:?} made anew and refused");
+}
+
+thread_local! {
+    /// The file that rots, where, and how many calls before it does.
+    static ROTTING: RefCell<Option<(PathBuf, usize, usize)>> = const { RefCell::new(None) };
+}
+
+/// A check that every row passes, and that a file does not survive.
+fn rots(_: &[f32]) -> Option<(usize, String)> {
+    ROTTING.with_borrow_mut(|rotting| {
+        if let Some((path, at, calls)) = rotting {
+            match calls.checked_sub(1) {
+                Some(left) => *calls = left,
+                None => {
+                    rot(path, *at);
+                    *rotting = None;
+                }
+            }
+        }
     });
-    assert_eq!(salvaged.unwrap().lost, 1);
-    assert_eq!(lost, [Loss::PayloadDamaged]);
+    None
+}
+
+/// Whenever it is that a row changes: before its block is checked, between that and the copy, or after it.
+#[test]
+fn a_row_that_changes_while_codes_are_made_anew_is_kept_or_an_error() {
+    let row_bytes = 4 * DIMS;
+    let mut seen = [0, 0];
+    // The checks of 7 blocks, and then those of rows.
+    for calls in (0..16).chain([2_000, 12_000]) {
+        for changed in [10, 3_000, 15_000] {
+            let ruins = Ruins::new();
+            let at = 64 + row_bytes * changed;
+            ROTTING.set(Some((ruins.path(VECTORS), at, calls)));
+            let made = rederive::<Error>(ruins.dir(), Some(rots), no_files);
+            assert_eq!(ROTTING.take(), None, "not called so often");
+            match made {
+                Ok(_) => seen[0] += 1,
+                Err(Error::Corrupt { path, offset, .. }) => {
+                    assert_eq!(path, ruins.path(VECTORS));
+                    assert_eq!(offset, (64 + (at - 64) / BLOCK * BLOCK) as u64);
+                    // Nothing else has happened.
+                    rot(&ruins.path(VECTORS), at);
+                    assert!(ruins.now() == ruins.whole, "{calls} {changed}");
+                    seen[1] += 1;
+                }
+                Err(error) => panic!("{error}"),
+            }
+            let segment = Segment::<String>::open(ruins.dir()).unwrap();
+            for id in 0..ROWS {
+                let expected = row(id);
+                assert_eq!(
+                    segment.vectors.row(id).unwrap(),
+                    expected,
+                    "{calls} {changed}"
+                );
+            }
+        }
+    }
+    println!("{seen:?} made anew and refused");
+    assert!(seen[0] > 0 && seen[1] > 20, "{seen:?}");
 }
 
 /// What is derived of rows that have changed would pass every later check.

@@ -1,11 +1,10 @@
-//! Rows out of a damaged file, copied block by block.
+//! Rows out of a mapped file, copied block by block.
 //!
-//! Invariant: a row is handed out of a copy, and each block of the copy has the checksum that the block had
-//! when the file was looked at. What changes in a mapped file after that gets into no other one.
+//! Invariant: a row is handed out of a copy, and each block of the copy has the checksum that belongs to it.
+//! What changes in the file after the copy, or while it is made, gets into no other file.
 
 use std::ops::Range;
 
-use super::file::{FileSurvey, State};
 use crate::footer::BLOCK_BYTES;
 use crate::mapped::{as_bytes, as_bytes_mut, as_f32s};
 
@@ -17,37 +16,41 @@ pub(crate) struct RowCopy {
 }
 
 impl RowCopy {
-    /// The coordinates that lie in `range` of the body of `file`, or why they are not proven.
-    pub(crate) fn row(&mut self, file: &FileSurvey, range: Range<u64>) -> Result<&[f32], State> {
-        match file.state(range.clone()) {
-            State::Whole => {}
-            state => return Err(state),
-        }
-        // In range for usize: the bytes are there.
-        let (start, end) = (range.start as usize, range.end as usize);
+    /// The coordinates that lie in `range` of a body, of which `block` tells the bytes of a block and their
+    /// checksum; or the first block that does not fit its own.
+    pub(crate) fn row<'a>(
+        &mut self,
+        range: Range<usize>,
+        block: impl Fn(usize) -> Option<(&'a [u8], u32)>,
+    ) -> Result<&[f32], usize> {
+        let Range { start, end } = range;
         let blocks = start / BLOCK_BYTES..end.div_ceil(BLOCK_BYTES);
         if blocks.start < self.blocks.start || self.blocks.end < blocks.end {
-            self.copy(file, blocks)?;
+            self.copy(blocks, block)?;
         }
         let first = self.blocks.start * BLOCK_BYTES;
         let copied = as_bytes(&self.coordinates).get(start - first..end - first);
-        copied.and_then(as_f32s).ok_or(State::Missing)
+        copied.and_then(as_f32s).ok_or(start / BLOCK_BYTES)
     }
 
-    fn copy(&mut self, file: &FileSurvey, blocks: Range<usize>) -> Result<(), State> {
+    fn copy<'a>(
+        &mut self,
+        blocks: Range<usize>,
+        block: impl Fn(usize) -> Option<(&'a [u8], u32)>,
+    ) -> Result<(), usize> {
         // Until all are there, none is.
         self.blocks = 0..0;
         self.coordinates.clear();
-        for block in blocks.clone() {
-            let (bytes, sum) = file.whole_block(block).ok_or(State::Damaged)?;
+        for index in blocks.clone() {
+            let (bytes, sum) = block(index).ok_or(index)?;
             let start = size_of::<f32>() * self.coordinates.len();
             let words = bytes.len().div_ceil(size_of::<f32>());
             self.coordinates.resize(self.coordinates.len() + words, 0.0);
             let copy = as_bytes_mut(&mut self.coordinates).get_mut(start..start + bytes.len());
-            let copy = copy.ok_or(State::Missing)?;
+            let copy = copy.ok_or(index)?;
             copy.copy_from_slice(bytes);
             if crc32fast::hash(copy) != sum {
-                return Err(State::Damaged);
+                return Err(index);
             }
         }
         self.blocks = blocks;
