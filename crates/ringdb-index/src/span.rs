@@ -78,7 +78,7 @@ const CHUNK_ROWS_MIN: usize = 256;
 
 /// Rows of the first chunk of a span where there are prefixes: enough to see whether they are worth it, and
 /// few beside the span if not.
-const PROBE_ROWS: usize = 256;
+const PROBE_ROWS: usize = 128;
 
 /// Chunks of codes in a span at most: each decides how those after it are searched.
 const SPAN_CHUNKS: usize = 8;

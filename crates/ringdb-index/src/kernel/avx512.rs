@@ -182,37 +182,44 @@ fn judge_batch(
     judged: &mut [Judged; BATCH_QUERIES],
 ) {
     for judged in judged.iter_mut() {
-        judged.begin(rows);
+        judged.begin_unseen();
     }
     let tiles = tiles.chunks_exact(batch.short.len() + TAIL_LINES);
-    let mut n_again = 0;
+    let (mut left, mut n_again) = (rows, 0);
     for (i, tile) in tiles.enumerate() {
         let Some((codes, tail)) = tile.split_last_chunk::<TAIL_LINES>() else {
             return;
         };
+        let exist = codes::existing(left);
+        left = left.saturating_sub(TILE_ROWS);
         if i >= PROBE_TILES && 3 * n_again > i * BATCH_QUERIES {
             for (half, judged) in judged.chunks_exact_mut(HALF_QUERIES).enumerate() {
                 let dots = lanes.half_dots(codes, batch, half);
                 let queries = &batch.queries[half * HALF_QUERIES..];
                 for ((judged, query), dots) in judged.iter_mut().zip(queries).zip(&dots) {
                     let found = lanes.judge(tail, &query.coarse, &query.limits, dots);
-                    // Counted as above, or one busy part would be the last to be seen.
-                    n_again += usize::from(found.unsure & judged.unsure_in(i) != 0);
-                    judged.narrow_by_codes(i, found, dots);
+                    // Counted as below, or one busy part would be the last to be seen.
+                    n_again += usize::from(found.unsure & exist != 0);
+                    judged.see(i, exist, found, dots);
                 }
             }
             continue;
         }
         let dots = lanes.short_dots(codes, batch);
         for ((judged, query), dots) in judged.iter_mut().zip(batch.queries).zip(&dots) {
-            let found = lanes.judge(tail, &query.short.tier, &query.limits, dots);
-            if judged.narrow(i, found).unsure == 0 {
+            let short = lanes.judge(tail, &query.short.tier, &query.limits, dots);
+            if short.unsure & exist == 0 {
+                judged.see(i, exist, short, dots);
                 continue;
             }
             n_again += 1;
             let dots = lanes.dots(codes, query);
-            let found = lanes.judge(tail, &query.coarse, &query.limits, &dots);
-            judged.narrow_by_codes(i, found, &dots);
+            let whole = lanes.judge(tail, &query.coarse, &query.limits, &dots);
+            let found = Masks {
+                inside: short.inside | short.unsure & whole.inside,
+                unsure: short.unsure & whole.unsure,
+            };
+            judged.see(i, exist, found, &dots);
         }
     }
 }

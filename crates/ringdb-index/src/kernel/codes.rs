@@ -115,6 +115,24 @@ impl Judged {
         (self.n_inside, self.n_unsure) = (0, rows as u32);
     }
 
+    /// Forgets the chunk before, for tiles that will each be [seen](Self::see) once.
+    pub(super) fn begin_unseen(&mut self) {
+        (self.n_inside, self.n_unsure) = (0, 0);
+    }
+
+    /// What was found of a tile that was not seen before, for the rows `exist` in it. Most tiles of a batch have
+    /// no row inside and none unsure: nothing is counted for them.
+    #[inline(always)]
+    pub(super) fn see(&mut self, tile: usize, exist: u16, found: Masks, dots: &[i32; TILE_ROWS]) {
+        let (inside, unsure) = (found.inside & exist, found.unsure & exist);
+        self.masks[tile % CHUNK_TILES] = Masks { inside, unsure };
+        if inside | unsure != 0 {
+            self.n_inside += inside.count_ones();
+            self.n_unsure += unsure.count_ones();
+            self.dots[tile % CHUNK_TILES] = *dots;
+        }
+    }
+
     /// What was found of a tile, for the rows in it that were unsure.
     #[inline(always)]
     pub(super) fn narrow(&mut self, tile: usize, found: Masks) -> Masks {
@@ -246,7 +264,7 @@ pub(super) fn judge_one_by_one<L: CodeLanes>(
 
 /// A bit for each row of a tile that exists, if so many are left.
 #[inline(always)]
-fn existing(left: usize) -> u16 {
+pub(super) fn existing(left: usize) -> u16 {
     match left {
         TILE_ROWS.. => u16::MAX,
         _ => (1 << left) - 1,
@@ -269,6 +287,9 @@ pub(super) fn judge_fine<L: CodeLanes>(
     let codes_of = |row: u16| &fine[usize::from(row) * stride..][..stride];
     let tile_lines = query.groups + TAIL_LINES;
     let mut n = 0;
+    for &row in unsure.iter().take(AHEAD) {
+        lanes.prefetch(codes_of(row));
+    }
     for (i, &row) in unsure.iter().enumerate() {
         if let Some(&ahead) = unsure.get(i + AHEAD) {
             lanes.prefetch(codes_of(ahead));
@@ -307,6 +328,9 @@ pub(super) fn judge_rows<L: CodeLanes>(
     let dims = query.dims;
     let row_at = |row: u16| &coordinates[usize::from(row) * dims..][..dims];
     let mut n = 0;
+    for &row in unsure.iter().take(AHEAD) {
+        lanes.prefetch(row_at(row));
+    }
     for (i, &row) in unsure.iter().enumerate() {
         if let Some(&ahead) = unsure.get(i + AHEAD) {
             lanes.prefetch(row_at(ahead));
