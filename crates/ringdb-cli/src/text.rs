@@ -69,17 +69,25 @@ pub(crate) fn one_line(bytes: &[u8], width: Option<usize>) -> String {
     }
 }
 
-/// The command that makes the codes of `db` anew, as it can be typed.
+/// The command that makes the codes of `db` anew, as it can be typed; without a name that cannot be shown as
+/// it is.
 pub(crate) fn rebuild(db: &Path) -> String {
+    const COMMAND: &str = "ringdb rebuild-codes";
+    if db
+        .to_str()
+        .is_none_or(|name| name.contains(char::is_control))
+    {
+        return COMMAND.into();
+    }
     // What begins with a dash would be an option.
     let db = match db.as_os_str().as_encoded_bytes().starts_with(b"-") {
         true => Path::new(".").join(db),
         false => db.to_path_buf(),
     };
     let db = db.to_string_lossy();
-    // No name of a file has the zeros that cannot be quoted.
+    // No name of a file has the zeros that cannot be quoted. PowerShell reads these quotes as well.
     let quoted = shlex::try_quote(&db).unwrap_or_default();
-    format!("ringdb rebuild-codes {quoted}")
+    format!("{COMMAND} {quoted}")
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::contents::{Access, MappedFile};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::footer::{BLOCK_BYTES, Frame, check_block, entry};
+use crate::footer::{self, BLOCK_BYTES, Frame, check_block};
 use crate::layout::Kind;
 
 /// When the checksums of blocks are compared. Headers, footers, lengths and MANIFEST always are, when a
@@ -39,6 +39,8 @@ pub(crate) struct Body {
 #[derive(Debug)]
 struct Blocks {
     table: Range<usize>,
+    /// The checksum of the file, and that of its header, as they were when it was opened.
+    crcs: [u32; 2],
     seen: Vec<AtomicU64>,
 }
 
@@ -59,6 +61,7 @@ impl Body {
         let blocks = frame.body.len().div_ceil(BLOCK_BYTES);
         let blocks = (verify != Verify::Never).then(|| Blocks {
             table: frame.table.clone(),
+            crcs: [frame.crc, frame.header.encode().1],
             seen: (0..blocks.div_ceil(64))
                 .map(|_| AtomicU64::new(0))
                 .collect(),
@@ -104,17 +107,26 @@ impl Body {
         Ok(self.bytes().get(range.start..end).unwrap_or_default())
     }
 
-    /// The bytes of a block, checked or not, and its checksum in the table, if that is known.
-    pub(crate) fn block(&self, index: usize) -> Option<(&[u8], u32)> {
-        let table = self.file.bytes().get(self.blocks.as_ref()?.table.clone())?;
+    /// A copy of the table, if it and all that stands for the file are what they were when it was opened. For
+    /// files without a note.
+    pub(crate) fn table(&self) -> Option<Vec<u32>> {
+        let Blocks { table, crcs, .. } = self.blocks.as_ref()?;
+        let (entries, _) = self.file.bytes().get(table.clone())?.as_chunks();
+        let table: Vec<u32> = entries.iter().map(|it| u32::from_le_bytes(*it)).collect();
+        let [crc, header_crc] = *crcs;
+        (footer::encode(&table, "", header_crc).1 == crc).then_some(table)
+    }
+
+    /// The bytes of a block, checked or not.
+    pub(crate) fn block(&self, index: usize) -> Option<&[u8]> {
         let start = index * BLOCK_BYTES;
-        let end = self.part.len().min(start + BLOCK_BYTES);
-        Some((self.bytes().get(start..end)?, entry(table, index)?))
+        self.bytes()
+            .get(start..self.part.len().min(start + BLOCK_BYTES))
     }
 
     /// Checks the blocks of `range` that were not checked before, and shows each to `look`.
     pub(crate) fn check(&self, range: Range<usize>, look: Look<'_>) -> Result<()> {
-        let Some(Blocks { table, seen }) = &self.blocks else {
+        let Some(Blocks { table, seen, .. }) = &self.blocks else {
             return Ok(());
         };
         let end = range.end.min(self.part.len());

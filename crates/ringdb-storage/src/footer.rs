@@ -225,12 +225,6 @@ impl Footer {
     }
 }
 
-/// The checksum of a block by the table.
-pub(crate) fn entry(table: &[u8], index: usize) -> Option<u32> {
-    let entry = table.get(4 * index..)?.first_chunk()?;
-    Some(u32::from_le_bytes(*entry))
-}
-
 /// Checks block `index` of a body against its entry in the table, which it returns.
 pub(crate) fn check_block(path: &Path, body: &[u8], table: &[u8], index: usize) -> Result<u32> {
     let start = index * BLOCK_BYTES;
@@ -238,10 +232,13 @@ pub(crate) fn check_block(path: &Path, body: &[u8], table: &[u8], index: usize) 
         .get(start..body.len().min(start + BLOCK_BYTES))
         .unwrap_or_default();
     let at = (HEADER_BYTES + start) as u64;
-    let Some(stored) = entry(table, index) else {
+    let Some((entry, _)) = table
+        .get(4 * index..)
+        .and_then(|rest| rest.split_first_chunk())
+    else {
         return Err(Error::corrupt(path, at, "a block without a checksum"));
     };
-    let computed = crc32fast::hash(block);
+    let (stored, computed) = (u32::from_le_bytes(*entry), crc32fast::hash(block));
     if stored != computed {
         let what = format!(
             "checksum {stored:08x} stored, {computed:08x} computed over a block of {}",

@@ -23,7 +23,13 @@ use crate::manifest::Manifest;
 /// Removes the leftovers in `dir`. Called under LOCK, so nobody is writing. No segment is touched without a
 /// manifest, nor where the segment that it names is not there: an older MANIFEST that was put back would
 /// have the only copy of the rows removed.
-pub(crate) fn collect(disk: &dyn Disk, dir: &Path, live: Option<&Manifest>) -> Result<()> {
+/// `own`, a staging directory that is in use, stays.
+pub(crate) fn collect(
+    disk: &dyn Disk,
+    dir: &Path,
+    live: Option<&Manifest>,
+    own: Option<&Path>,
+) -> Result<()> {
     let live = live.filter(|live| {
         let segment = dir.join(segment_name(live.segment));
         let uuids = SEGMENT_FILES.map(|(_, name)| uuid_of(disk, &segment.join(name)));
@@ -36,7 +42,7 @@ pub(crate) fn collect(disk: &dyn Disk, dir: &Path, live: Option<&Manifest>) -> R
             continue;
         }
         let Some(name) = name.to_str() else { continue };
-        if is_staging(name) {
+        if is_staging(name) && own != Some(&path) {
             remove_staging(disk, &path);
         }
         if let (Some(number), Some(live)) = (segment_number(name), live)

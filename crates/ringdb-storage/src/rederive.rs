@@ -1,7 +1,7 @@
 //! Makes the derived files of a database anew.
 //!
-//! Invariant: rows and payloads of the new database are those of the old one, all of which was seen to be
-//! whole; its derived files are not read. The one takes the place of the other in one step.
+//! Invariant: rows and payloads of the new database are those of the old one, in copies that fit the checksums
+//! it was opened with; its derived files are not read. The one takes the place of the other in one step.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -85,22 +85,20 @@ fn copied(
         .payload_type(PayloadType::Any)
         .skip_derived(true);
     options.row_check = row_check;
-    // All of it, before anything is taken away: what dead writers left may be all that is whole.
-    Segment::<()>::open_on(&**disk, dir, &options)?;
-    let staging = claimed.stage()?;
     let Segment {
         vectors, payloads, ..
     } = Segment::<()>::open_on(&**disk, dir, &options.verify(Verify::Lazy))?;
-    let (dims, kind) = (vectors.dims(), payloads.kind());
-    let writer = SegmentWriter::staged(staging, dims, kind.codec)?;
+    let (dims, kind, sums) = (vectors.dims(), payloads.kind(), vectors.sums()?);
+    let writer = SegmentWriter::staged(claimed.stage()?, dims, kind.codec)?;
     let mut writer = writer.of_kind(kind.clone());
     let (mut row_copy, mut payload_copy) = (RowCopy::default(), Vec::new());
     // Ids are u32, and so is their number.
     for id in 0..vectors.len() as u32 {
-        // Checked again, in the copy that is written: the original is removed.
-        let row = vectors.copy_row(id, &mut row_copy)?;
+        let row = vectors.copy_row(id, &sums, &mut row_copy)?;
         writer.push_encoded(row, payloads.copy_bytes(id, &mut payload_copy)?)?;
     }
+    // Not before all is proven: what dead writers left may be the last that is whole.
+    writer.collect()?;
     Ok(writer)
 }
 

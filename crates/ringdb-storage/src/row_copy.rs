@@ -1,7 +1,7 @@
 //! Rows out of a mapped file, copied block by block.
 //!
-//! Invariant: a row is handed out of a copy, and each block of the copy has the checksum that belongs to it.
-//! What changes in the file after the copy, or while it is made, gets into no other file.
+//! Invariant: a row is handed out of a copy, and each block of the copy has the checksum that whoever asks
+//! knows of it, and so is what that checksum was made of, whatever becomes of the file meanwhile.
 
 use std::ops::Range;
 

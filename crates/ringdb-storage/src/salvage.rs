@@ -198,7 +198,7 @@ pub fn salvage<E: From<Error>>(
         })?;
     }
     if ruin.rows > 0 && salvaged.kept == 0 {
-        return Err(losses.error(from, ruin.rows).into());
+        return Err(losses.error(from, ruin.rows, ruin.older).into());
     }
     writer.finish_after(ruin.derived, derive)?;
     Ok(salvaged)
@@ -218,12 +218,13 @@ impl Losses {
         }
     }
 
-    /// What is said if all of the `rows` rows of the database `from` were lost.
-    fn error(&self, from: &Path, rows: u64) -> Error {
+    /// What is said if all of the `rows` rows of the database `from` were lost, and what else there is to say.
+    fn error(&self, from: &Path, rows: u64, more: Vec<String>) -> Error {
         let why = self
             .0
             .iter()
             .map(|(reason, times, _)| format!("{reason} ({times})"));
+        let why = why.chain(more);
         let of_payloads = self.0.iter().filter(|(.., is_of_payload)| *is_of_payload);
         Error::NothingToSalvage {
             path: from.to_path_buf(),
@@ -251,6 +252,8 @@ fn check_free(disk: &dyn Disk, to: &Path) -> Result<()> {
 struct Ruin {
     segment: SegmentSurvey,
     is_manifest_foreign: bool,
+    /// What is said of segments that were replaced, where none of the database itself is left.
+    older: Vec<String>,
     /// Which derived files it had, if its MANIFEST tells.
     derived: Option<DerivedNames>,
     rows: u64,
@@ -269,6 +272,10 @@ impl Ruin {
         }
         let survey = Survey::of(disk, dir, None, false)?;
         let is_manifest_foreign = survey.is_manifest_foreign();
+        let older = survey
+            .older()
+            .map(|what| format!("MANIFEST is {what}"))
+            .collect();
         let derived = survey.manifest().map(DerivedNames::of);
         let mut segments = survey.segments;
         let manifest = dir.join(MANIFEST);
@@ -299,6 +306,7 @@ impl Ruin {
         Ok(Self {
             segment,
             is_manifest_foreign,
+            older,
             derived,
             rows,
             dims,

@@ -98,7 +98,16 @@ impl Claimed {
         })
     }
 
-    /// Collects what dead writers left and makes the private directory.
+    /// Removes what dead writers left.
+    pub(crate) fn collect(self) -> Result<Self> {
+        // The manifest that was read may not be durable: who renamed it may have died, or failed, before
+        // its sync. What it replaces must not go before that.
+        sync_dir(&*self.disk, &self.dir)?;
+        collect(&*self.disk, &self.dir, self.previous.database(), None)?;
+        Ok(self)
+    }
+
+    /// Makes the private directory.
     pub(crate) fn stage(self) -> Result<Staging> {
         let Self {
             disk,
@@ -116,10 +125,6 @@ impl Claimed {
                 None,
             ),
         };
-        // The manifest that was read may not be durable: who renamed it may have died, or failed, before
-        // its sync. What it replaces must not go before that.
-        sync_dir(&*disk, &dir)?;
-        collect(&*disk, &dir, live)?;
         let segment = free_number(&*disk, &dir, live.map_or(0, |manifest| manifest.segment))?;
         let private = Private {
             path: create_dir(&*disk, &dir, STAGING_PREFIX)?,
@@ -147,10 +152,14 @@ impl Staging {
 
     /// The manifest of the database that is to be replaced, if it can be read.
     pub(crate) fn replaced(&self) -> Option<&Manifest> {
-        match &self.previous {
-            Previous::Database(manifest) => Some(manifest),
-            Previous::Nothing | Previous::Unreadable | Previous::RingDb03 => None,
-        }
+        self.previous.database()
+    }
+
+    /// As [`Claimed::collect`], while the private directory is in use.
+    pub(crate) fn collect(&self) -> Result<()> {
+        let (disk, own) = (&*self.disk, Some(&*self.private.path));
+        sync_dir(disk, &self.dir)?;
+        collect(disk, &self.dir, self.previous.database(), own)
     }
 
     /// Where file `name` of the segment is to be written.
@@ -247,6 +256,14 @@ impl Staging {
 }
 
 impl Previous {
+    /// The manifest of the database, if it can be read.
+    fn database(&self) -> Option<&Manifest> {
+        match self {
+            Self::Database(manifest) => Some(manifest),
+            Self::Nothing | Self::Unreadable | Self::RingDb03 => None,
+        }
+    }
+
     /// Looks at `dir` and decides whether a writer may begin there.
     fn find(disk: &dyn Disk, dir: &Path, replace: bool) -> Result<Self> {
         let found = match Manifest::read(disk, &dir.join(MANIFEST)) {
@@ -346,7 +363,8 @@ mod tests {
             }
             met += u32::from(failed);
             drop(
-                Claimed::on(Arc::new(disk.clone()), Path::new(DIR), true).and_then(Claimed::stage),
+                Claimed::on(Arc::new(disk.clone()), Path::new(DIR), true)
+                    .and_then(Claimed::collect),
             );
             for seed in 0..64 {
                 let image = disk.after_power_cut(Loss::Subset, seed);

@@ -11,8 +11,8 @@
 //! | number of rows | MANIFEST, or the header of any file |
 //! | codec, type and width of payloads | MANIFEST and payloads.bin, or what fits the CRC of its header |
 //!
-//! A MANIFEST that no file fits counts as lost where the files fit each other: it is another database's.
-//! And `file.rs` says the same of the parts of a file.
+//! A MANIFEST that no file fits counts as lost where the files fit each other, unless they are of an older
+//! generation of it: it is another database's, or an older one itself. And `file.rs` says the same of the parts of a file.
 
 mod file;
 
@@ -135,7 +135,7 @@ impl Survey {
             let path = dir.to_path_buf();
             return Err(Error::NotADatabase { path });
         }
-        let mut damage = head.damage.clone();
+        let mut damage = [&head.damage[..], &head.older].concat();
         if dirs.len() > 1 {
             let what = format!("{} segments could be the one of the database", dirs.len());
             damage.push(Damage::new(&head.path, 0, what));
@@ -180,6 +180,11 @@ impl Survey {
     /// MANIFEST, if it is whole and that of the files beside it.
     pub(crate) fn manifest(&self) -> Option<&Manifest> {
         self.head.manifest.as_ref()
+    }
+
+    /// What is said of segments that MANIFEST replaced, where no file of its own is left.
+    pub(crate) fn older(&self) -> impl Iterator<Item = &str> {
+        self.head.older.iter().map(|found| found.what.as_str())
     }
 
     /// Whether MANIFEST is not that of the files beside it, which were looked at by themselves.
@@ -238,6 +243,10 @@ struct Head {
     header: Option<Header>,
     /// The uuid that stands in it, whole or not.
     uuid: Option<Uuid>,
+    /// The segments whose files fit each other, if it is not that of the files beside it.
+    agreed: Vec<PathBuf>,
+    /// What is said of segments that it replaced, where none of its own is left.
+    older: Vec<Damage>,
     damage: Vec<Damage>,
 }
 
@@ -267,20 +276,20 @@ impl Head {
             manifest,
             header: header.map(|(header, _)| header),
             uuid: Header::uuid(&start),
+            agreed: Vec::new(),
+            older: Vec::new(),
             damage,
         };
-        Ok(match head.check_files(disk, dir) {
-            Ok(()) => head,
-            Err(error) => head.without(error),
-        })
+        head.compare_files(disk, dir)
     }
 
-    /// Fails if no file beside it fits it, but files of one segment, at least two, fit each other. That is
-    /// the segment that it names, if a file of it is there. Another one of the same database is not if it is
-    /// older: it is left of what was replaced, and its rows are not those of the database.
-    fn check_files(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
+    /// Looks whether a file beside it fits it. If none does, but files of one segment, at least two, fit each
+    /// other, nothing of it counts but that segment. It is the one that it names, if a file of that is there.
+    /// Another one of the same database is not if it is older: that is left of what was replaced, and its rows
+    /// are not those of the database.
+    fn compare_files(mut self, disk: &dyn Disk, dir: &Path) -> Result<Self> {
         let Some(origin) = self.origin() else {
-            return Ok(());
+            return Ok(self);
         };
         let mut of_segments: Vec<_> = segment_dirs(disk, dir)
             .into_iter()
@@ -288,43 +297,56 @@ impl Head {
             .collect();
         let mut all = of_segments.iter().flat_map(|(origins, _)| origins);
         if all.any(|other| *other == origin) {
-            return Ok(());
+            return Ok(self);
         }
-        let named = self.manifest.as_ref().map(|manifest| {
+        if let Some(manifest) = &self.manifest {
             let segment = dir.join(segment_name(manifest.segment));
-            let file = |(kind, name)| (Named::of(manifest, kind), segment.join(name));
-            (SEGMENT_FILES.map(file), segment)
-        });
-        if let Some((files, segment)) = &named {
+            let files = SEGMENT_FILES.map(|(kind, name)| (kind, segment.join(name)));
             // A file of which only the header is another's has the footer that MANIFEST knows.
-            if files
-                .iter()
-                .any(|(named, path)| is_known(disk, *named, path))
-            {
-                return Ok(());
+            let is_known =
+                |(kind, path): &(Kind, PathBuf)| is_known(disk, Named::of(manifest, *kind), path);
+            if files.iter().any(is_known) {
+                return Ok(self);
             }
-            if files.iter().any(|(_, path)| has_bytes(disk, path)) {
-                of_segments.retain(|(_, dir)| dir == segment);
+            if files.iter().any(|(_, path)| may_have_bytes(disk, path)) {
+                of_segments.retain(|(_, dir)| *dir == segment);
             }
         }
-        let is_named = |dir: &PathBuf| named.as_ref().is_some_and(|(_, segment)| dir == segment);
-        let agreed = of_segments.iter().find_map(|(origins, dir)| {
-            let agreed = most_frequent(origins)?;
+        let agreed = of_segments.into_iter().filter_map(|(origins, dir)| {
+            let agreed = most_frequent(&origins)?;
             let times = origins.iter().filter(|other| **other == agreed).count();
-            let is_older = agreed.uuid == origin.uuid && agreed.generation < origin.generation;
-            (times > 1 && (is_named(dir) || !is_older)).then_some(agreed)
+            (times > 1).then_some((agreed, dir))
         });
-        match agreed {
-            Some(agreed) => check_origin(&self.path, origin, agreed, "the other files"),
-            None => Ok(()),
+        let is_older =
+            |agreed: &Origin| agreed.uuid == origin.uuid && agreed.generation < origin.generation;
+        let (older, others): (Vec<_>, Vec<_>) = agreed.partition(|(agreed, _)| is_older(agreed));
+        if let [(agreed, _), ..] = others[..] {
+            let told = check_origin(&self.path, origin, agreed, "the other files");
+            let dirs = others.into_iter().map(|(_, dir)| dir).collect();
+            return Ok(match told {
+                Ok(()) => self,
+                Err(error) => self.without(error, dirs),
+            });
         }
+        let left = older.iter().map(|(agreed, dir)| {
+            let (path, generation) = (dir.display(), agreed.generation);
+            let what = format!(
+                "of generation {}, and none of its files is left; {path} is of generation \
+                 {generation}, which it replaced, and can be salvaged without it",
+                origin.generation
+            );
+            Damage::new(&self.path, 24, what)
+        });
+        self.older = left.collect();
+        Ok(self)
     }
 
-    /// As if there were none, but for the reason.
-    fn without(mut self, reason: Error) -> Self {
+    /// As if there were none, but for the reason and the segments that it is not of.
+    fn without(mut self, reason: Error, dirs: Vec<PathBuf>) -> Self {
         self.damage.push(Damage::of(&self.path, reason));
         Self {
             is_foreign: true,
+            agreed: dirs,
             manifest: None,
             header: None,
             uuid: None,
@@ -339,6 +361,9 @@ impl Head {
 
     /// The segments in `dir` that may be the one of the database, for a manifest that does not name it.
     fn candidates(&self, disk: &dyn Disk, dir: &Path) -> Vec<PathBuf> {
+        if !self.agreed.is_empty() {
+            return self.agreed.clone();
+        }
         let mut dirs = segment_dirs(disk, dir);
         let of_origin = |dir: &PathBuf| {
             let origin = self.origin();
@@ -365,9 +390,12 @@ fn is_known(disk: &dyn Disk, named: Option<Named<'_>>, path: &Path) -> bool {
         .is_some_and(|(named, file)| named.is_footer_of(path, file.bytes()))
 }
 
-/// Whether there is a regular file that is not empty.
-fn has_bytes(disk: &dyn Disk, path: &Path) -> bool {
-    open_regular(disk, path).is_ok_and(|(_, bytes)| bytes > 0)
+/// Whether there is a regular file that is not empty, or something that cannot be looked at: that may be one.
+fn may_have_bytes(disk: &dyn Disk, path: &Path) -> bool {
+    match open_regular(disk, path) {
+        Ok((_, bytes)) => bytes > 0,
+        Err(error) => matches!(error, Error::Io { .. }) && !error.is_not_found(),
+    }
 }
 
 /// What is left of a segment.

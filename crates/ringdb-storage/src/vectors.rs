@@ -188,9 +188,23 @@ impl Vectors {
         row.ok_or(out_of_range)
     }
 
-    /// As [`Self::row`] of rows in a file under [`Verify::Lazy`], in a copy that was checked itself: a mapped
-    /// file may read otherwise the next time.
-    pub(crate) fn copy_row<'a>(&self, id: u32, copy: &'a mut RowCopy) -> Result<&'a [f32]> {
+    /// The checksums of the blocks of a file that was opened under [`Verify::Lazy`], for [`Self::copy_row`].
+    pub(crate) fn sums(&self) -> Result<Vec<u32>> {
+        let Rows::File(body, _) = &self.rows else {
+            return Ok(Vec::new());
+        };
+        let changed = || body.corrupt(0, "the table of its checksums changed since it was opened");
+        body.table().ok_or_else(changed)
+    }
+
+    /// As [`Self::row`] of rows in a file, in a copy that fits these checksums: a mapped file may read otherwise
+    /// the next time.
+    pub(crate) fn copy_row<'a>(
+        &self,
+        id: u32,
+        sums: &[u32],
+        copy: &'a mut RowCopy,
+    ) -> Result<&'a [f32]> {
         let out_of_range = || Error::IdOutOfRange { id, len: self.len };
         let Rows::File(body, check) = &self.rows else {
             return Err(out_of_range());
@@ -200,7 +214,9 @@ impl Vectors {
         }
         let row_bytes = self.dims * size_of::<f32>();
         let start = id as usize * row_bytes;
-        let copied = copy.row(start..start + row_bytes, |block| body.block(block));
+        let copied = copy.row(start..start + row_bytes, |block| {
+            body.block(block).zip(sums.get(block).copied())
+        });
         let row = copied.map_err(|block| {
             let what = "it does not fit its checksum: damaged, or changed while it was copied";
             body.corrupt(block * BLOCK_BYTES, what)

@@ -117,7 +117,8 @@ impl<T> SegmentWriter<T> {
         codec: PayloadCodec,
     ) -> Result<Self> {
         check_dims(dims)?;
-        Self::staged(Claimed::on(disk, dir, replace)?.stage()?, dims, codec)
+        let claimed = Claimed::on(disk, dir, replace)?.collect()?;
+        Self::staged(claimed.stage()?, dims, codec)
     }
 
     /// A segment that will be the database of the directory that was taken.
@@ -148,6 +149,14 @@ impl<T> SegmentWriter<T> {
     pub(crate) fn of_kind(self, kind: PayloadKind) -> Self {
         let payloads = self.payloads.of_kind(kind);
         Self { payloads, ..self }
+    }
+
+    /// Removes what dead writers left in the directory.
+    pub(crate) fn collect(&self) -> Result<()> {
+        match &self.rows {
+            Rows::Memory(_) => Ok(()),
+            Rows::Directory(_, staging) => staging.collect(),
+        }
     }
 
     /// Adds a row and the bytes of its payload as the codec wrote them, whatever it is.

@@ -4,7 +4,7 @@
 //! variants. Every text names the thing and its value.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -188,12 +188,9 @@ impl RingDbError {
         match self {
             Self::Corrupt(corruption) => is_derived_file(corruption.path()),
             Self::UnsupportedVersion { path, .. } => is_derived_file(path),
-            // One that cannot be read; of one that cannot be written it is the new codes that fail.
             Self::Io(error) => {
                 let attempt = error.get_ref().and_then(|inner| inner.downcast_ref());
-                attempt.is_some_and(|Attempt { op, path, .. }| {
-                    ["open", "map", "read"].contains(op) && is_derived_file(path)
-                })
+                attempt.is_some_and(Attempt::is_of_codes)
             }
             _ => false,
         }
@@ -260,6 +257,25 @@ struct Attempt {
     op: &'static str,
     path: PathBuf,
     source: io::Error,
+}
+
+impl Attempt {
+    /// Whether codes of a database could not be read for what they are. Memory or descriptors that ran out are
+    /// not of codes, and of new codes that could not be written or read back nothing is in a database yet.
+    fn is_of_codes(&self) -> bool {
+        let Self { op, path, source } = self;
+        let lacks_room = matches!(
+            source.kind(),
+            ErrorKind::OutOfMemory | ErrorKind::QuotaExceeded | ErrorKind::StorageFull
+        );
+        // EMFILE and ENFILE, which have no kind.
+        let lacks_files = matches!(source.raw_os_error(), Some(23 | 24));
+        let segment = path.parent().and_then(Path::file_name);
+        let is_committed =
+            segment.is_some_and(|name| name.to_string_lossy().starts_with("segment-"));
+        let is_reading = ["open", "map", "read"].contains(op);
+        is_reading && is_committed && is_derived_file(path) && !lacks_room && !lacks_files
+    }
 }
 
 impl From<ringdb_storage::Error> for RingDbError {

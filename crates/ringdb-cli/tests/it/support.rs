@@ -90,6 +90,13 @@ impl Place {
         self.path(name).display().to_string()
     }
 
+    /// The path of a file as it can be typed.
+    pub(crate) fn typed(&self, name: &str) -> String {
+        let shown = self.shown(name);
+        let typed = shlex::try_quote(&shown).expect("no zeros in it");
+        typed.into_owned()
+    }
+
     pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         fs::write(self.path(name), bytes).expect("the directory is writable");
     }
@@ -124,6 +131,10 @@ impl Place {
     pub(crate) fn run_hint(&self, message: &str) -> Outcome {
         let hint = message.split('`').nth(1);
         let hint = hint.unwrap_or_else(|| panic!("no command in {message}"));
+        if cfg!(windows) {
+            // There is no shell that all have.
+            return self.run("rebuild-codes @db");
+        }
         let program = Path::new(env!("CARGO_BIN_EXE_ringdb"));
         let path = program.parent().expect("it is in a directory");
         let mut shell = Command::new("/bin/sh");

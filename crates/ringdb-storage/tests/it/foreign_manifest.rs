@@ -109,6 +109,15 @@ impl Replaced {
         }
     }
 
+    /// Why nothing is salvaged.
+    #[track_caller]
+    fn refused(&self) -> String {
+        let to = self.dir.path().join("to");
+        let error = run(&self.db(), &to, false).unwrap_err();
+        assert!(!to.exists());
+        error.to_string()
+    }
+
     #[track_caller]
     fn assert_salvaged(&self, rows: u32, is_manifest_foreign: bool) {
         let to = tempfile::tempdir().unwrap();
@@ -170,7 +179,11 @@ fn a_leftover_segment_does_not_outvote_the_live_one() {
     let mut manifest = fs::read(&path).unwrap();
     manifest[70] ^= 1;
     fs::write(&path, manifest).unwrap();
-    assert_refused(&db);
+    let error = db.refused();
+    assert!(
+        error.ends_with("nothing whole tells the number of rows"),
+        "{error}"
+    );
 }
 
 /// The rows of an older generation are not those of the database: they are not given out as if they were.
@@ -179,26 +192,71 @@ fn a_leftover_segment_does_not_stand_in_for_the_live_one() {
     let db = Replaced::new();
     db.put_segment_back();
     fs::remove_dir_all(db.db().join(LIVE)).unwrap();
+    let told = |name: &str, what: &str| (db.db().join(name), what.to_string());
+    let left = format!(
+        "of generation 2, and none of its files is left; {} is of generation 1, which it replaced, and can be \
+         salvaged without it",
+        db.db().join(OLD).display()
+    );
+    let expected = [
+        told("MANIFEST", &left),
+        told("segment-000002/offsets.bin", "missing"),
+        told("segment-000002/payloads.bin", "missing"),
+        told("segment-000002/vectors.bin", "missing"),
+    ];
     let found = verify(&db.db(), None).unwrap().damage;
-    let missing = |name| (db.db().join(LIVE).join(name), "missing");
-    let told = found.iter().map(|it| (it.path.clone(), it.what.as_str()));
-    let files = ["offsets.bin", "payloads.bin", "vectors.bin"];
-    assert_eq!(told.collect::<Vec<_>>(), files.map(missing));
-    assert_refused(&db);
+    let found = found.iter().map(|it| (it.path.clone(), it.what.clone()));
+    assert_eq!(found.collect::<Vec<_>>(), expected);
+    let error = db.refused();
+    let why = format!("can be kept: vector missing (5), MANIFEST is {left};");
+    assert!(error.contains(&why), "{error}");
+    // The same under the number of the live one.
+    fs::rename(db.db().join(OLD), db.db().join(LIVE)).unwrap();
+    let error = db.refused();
+    let why = format!(
+        "{} is of generation 1, which it replaced",
+        db.db().join(LIVE).display()
+    );
+    assert!(error.contains(&why), "{error}");
     // Without MANIFEST nothing says that there was more than it.
     fs::remove_file(db.db().join("MANIFEST")).unwrap();
     db.assert_salvaged(3, false);
 }
 
-#[track_caller]
-fn assert_refused(db: &Replaced) {
-    let to = db.dir.path().join("to");
-    let error = run(&db.db(), &to, false).unwrap_err();
-    let is_refused = matches!(
-        error,
-        Error::NothingToSalvage { .. } | Error::Corrupt { .. }
-    );
-    assert!(is_refused, "{error}");
-    println!("{error}");
+/// An older MANIFEST has been put back, and something older still lies there: the newer files are the ones.
+#[test]
+fn an_older_segment_does_not_hinder_that_of_a_newer_one() {
+    let db = Replaced::new();
+    let older = fs::read(db.db().join("MANIFEST")).unwrap();
+    write(&db.db(), true, 7).unwrap();
+    fs::write(db.db().join("MANIFEST"), older).unwrap();
+    db.put_segment_back();
+    db.assert_salvaged(7, true);
+}
+
+/// What cannot be looked at may be the live segment: no other one is taken for it.
+#[cfg(unix)]
+#[test]
+fn a_segment_that_cannot_be_read_is_not_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, other) = (dir.path().join("db"), dir.path().join("other"));
+    write(&other, false, 3).unwrap();
+    write(&db, false, 5).unwrap();
+    fs::rename(other.join(OLD), db.join(LIVE)).unwrap();
+    for name in ["offsets.bin", "payloads.bin", "vectors.bin"] {
+        fs::remove_file(db.join(OLD).join(name)).unwrap();
+        std::os::unix::fs::symlink(name, db.join(OLD).join(name)).unwrap();
+    }
+    let to = dir.path().join("to");
+    let error = run(&db, &to, false).unwrap_err();
+    let what = format!("cannot open {}", db.join(OLD).join("offsets.bin").display());
+    assert!(error.to_string().starts_with(&what), "{error}");
     assert!(!to.exists());
+    let found = verify(&db, None).unwrap().damage;
+    assert!(
+        found
+            .iter()
+            .all(|found| found.path.starts_with(db.join(OLD))),
+        "{found:#?}"
+    );
 }
