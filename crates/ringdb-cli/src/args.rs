@@ -166,11 +166,11 @@ and each query ends with the line
 that reads back as the same 64-bit float. \"payload\" is the stored text and is left out if the
 database has no JSON payloads.
 
-With --explain, each query tells of its tiers, from the prefix and codes to the coordinates themselves: how many
+With --explain, each query tells of its tiers, from boxes, prefix and codes to the coordinates themselves: how many
 rows each saw, proved outside or inside the ring or left unsure to the next, and the bytes that it read. With
 --json that is in the last line,
-  \"explain\":{\"prefix\":{\"rows\":99,\"outside\":90,\"inside\":0,\"unsure\":9,\"bytes\":4480},\"codes\":{...},
-  \"fine\":{...},\"rows\":{...},\"scan\":{...},\"spans\":1,\"left_prefix\":0,\"switched\":0}
+  \"explain\":{\"boxes\":{...},\"prefix\":{\"rows\":99,\"outside\":90,\"inside\":0,\"unsure\":9,\"bytes\":4480},
+  \"codes\":{...},\"fine\":{...},\"rows\":{...},\"scan\":{...},\"spans\":1,\"left_prefix\":0,\"switched\":0}
 where of so many spans of the rows so many left the prefix and so many switched from codes to coordinates.
 
 A file of --vectors without rows asks nothing: the table is the line `0 queries`, and --json prints no line,

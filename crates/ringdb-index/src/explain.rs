@@ -1,7 +1,8 @@
 //! What a search did: how many rows each tier saw, what it proved of them, and what that cost.
 //!
 //! Invariant: the rows that a tier leaves unsure are rows of the next one, which sees no others but those that
-//! passed the prefix by, and outside plus inside over all tiers is the number of rows.
+//! passed the prefix by, and outside plus inside over all tiers is the number of rows. Behind boxes come the
+//! coordinates.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -10,6 +11,8 @@ use std::ops::AddAssign;
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
+    /// Boxes around rows of few coordinates, which decide all of their rows at once.
+    Boxes,
     /// Half a byte for the first coordinates of a rotation, or for each coordinate, read from the first row to
     /// the last.
     Prefix,
@@ -18,16 +21,17 @@ pub enum Tier {
     Codes,
     /// Another byte for each coordinate, of the rows that codes left unsure.
     Fine,
-    /// The coordinates, of the rows that fine codes left unsure.
+    /// The coordinates, of the rows that fine codes or boxes left unsure.
     Rows,
-    /// The coordinates of rows whose codes were not looked at: there are none, or so many rows would
-    /// have been unsure that reading all of them costs less.
+    /// The coordinates of rows whose codes or boxes were not looked at: there are none, or so many rows would
+    /// have been unsure, or in boxes inside, that reading all of them costs less.
     Scan,
 }
 
 impl Tier {
     /// All of them, in the order in which a row meets them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
+        Self::Boxes,
         Self::Prefix,
         Self::Codes,
         Self::Fine,
@@ -35,10 +39,11 @@ impl Tier {
         Self::Scan,
     ];
 
-    /// `"prefix"`, `"codes"`, `"fine"`, `"rows"` or `"scan"`.
+    /// `"boxes"`, `"prefix"`, `"codes"`, `"fine"`, `"rows"` or `"scan"`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Boxes => "boxes",
             Self::Prefix => "prefix",
             Self::Codes => "codes",
             Self::Fine => "fine",
@@ -128,7 +133,8 @@ impl Explain {
     }
 
     /// Parts in which the search turned from codes to the rows themselves, because the first rows of
-    /// the part showed that codes would cost more than they save.
+    /// the part showed that codes would cost more than they save; and searches that turned from boxes to them,
+    /// because too many rows were left.
     #[must_use]
     pub fn switched(&self) -> u64 {
         self.switched

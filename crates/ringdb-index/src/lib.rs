@@ -36,9 +36,10 @@
 //! # Reading order
 //! `error`, then `ring` (an interval of distances becomes two thresholds), `distance` (the
 //! definition and what follows from it), `rows` (the view of the data), `code` and `prefix` (smaller forms
-//! of the rows, with bounds on what they lose), `kernel` (the inner loops), `segment` (rows with their
-//! codes), `choose` and `build` (how codes are made), `explain`, `plan`, `span`, `batch` and `search` (from
-//! one span of rows to all threads), and `join`. Each uses only those before it.
+//! of the rows, with bounds on what they lose), `boxes` (around rows of few coordinates), `kernel` (the inner
+//! loops), `segment` (rows with what was made of them), `choose` and `build` (how codes are made), `explain`,
+//! `plan`, `span`, `batch` and `walk` (a search on one thread), `arrange` (how boxes are made), `search` (on all
+//! threads), and `join`. Each uses only those before it.
 #![deny(missing_docs)]
 
 #[cfg(target_endian = "big")]
@@ -52,6 +53,7 @@ mod rows;
 
 mod code;
 mod prefix;
+mod boxes;
 
 mod kernel;
 
@@ -64,6 +66,9 @@ mod explain;
 mod plan;
 mod span;
 mod batch;
+mod walk;
+
+mod arrange;
 
 mod search;
 
@@ -73,6 +78,8 @@ mod join;
 #[path = "../tests/exact/data.rs"]
 mod data;
 
+pub use arrange::{Arranged, arrange};
+pub use boxes::{BOX_DIMS_MAX, BoxFrame, Boxes};
 pub use build::{Encoded, encode};
 pub use code::{CodeFrame, Codes};
 pub use distance::{check_environment, distance, s64};

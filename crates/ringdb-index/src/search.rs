@@ -17,6 +17,7 @@ use crate::ring::{Ring, Thresholds};
 use crate::rows::{Rows, check_finite};
 use crate::segment::Segment;
 use crate::span::{Ask, Field, Found, Guard, SPAN_COORDINATES, Trusted};
+use crate::walk::{Walk, ascending};
 
 /// The ids of all rows whose distance from `query` lies in `ring`, ascending.
 ///
@@ -50,9 +51,22 @@ pub fn search<G: Guard>(
     guard: &G,
 ) -> std::result::Result<(Vec<u32>, Explain), G::Error> {
     check_query(segment.rows(), query)?;
+    let mut wasted = Explain::default();
+    if let Some(boxes) = segment.boxes() {
+        let walk = Walk::new(boxes, query, ring.thresholds(), kernel, guard)?;
+        let n_rows = segment.rows().len();
+        if !are_many(walk.rows_left(), n_rows) {
+            let Found {
+                mut ids, explain, ..
+            } = look_at_pieces(&walk, true)?;
+            ascending(&mut ids, n_rows);
+            return Ok((ids, explain));
+        }
+        wasted = walk.wasted();
+    }
     let field = Field::new(segment, kernel, guard);
     let mut spans = run(&field, query, ring, true)?;
-    let mut explain = Explain::default();
+    let mut explain = wasted;
     for found in &spans {
         explain += found.explain;
     }
@@ -79,12 +93,60 @@ pub fn count<G: Guard>(
     guard: &G,
 ) -> std::result::Result<(u64, Explain), G::Error> {
     check_query(segment.rows(), query)?;
+    if let Some(boxes) = segment.boxes() {
+        let walk = Walk::new(boxes, query, ring.thresholds(), kernel, guard)?;
+        let explain = look_at_pieces(&walk, false)?.explain;
+        return Ok((explain.hits(), explain));
+    }
     let field = Field::new(segment, kernel, guard);
     let mut explain = Explain::default();
     for found in run(&field, query, ring, false)? {
         explain += found.explain;
     }
     Ok((explain.hits(), explain))
+}
+
+/// Whether so many of all rows are left that reading all of them in order costs less than putting the ids of
+/// the hits in order.
+fn are_many(left: usize, rows: usize) -> bool {
+    4 * left > rows
+}
+
+/// Rows that boxes left, up to which they are looked at on the calling thread.
+const ROWS_ALONE: usize = 64 * 1024;
+
+/// The hits of all pieces that boxes left, with ids in no order.
+fn look_at_pieces<G: Guard>(
+    walk: &Walk<'_, G>,
+    wants_ids: bool,
+) -> std::result::Result<Found, G::Error> {
+    let mut found = Found::nothing(wants_ids);
+    if walk.rows_left() <= ROWS_ALONE {
+        for piece in &walk.pieces {
+            walk.look_at(piece, &mut found)?;
+        }
+    } else {
+        let parts: Vec<Found> = walk
+            .pieces
+            .par_iter()
+            .try_fold(
+                || Found::nothing(wants_ids),
+                |mut found, piece| {
+                    walk.look_at(piece, &mut found)?;
+                    Ok::<Found, G::Error>(found)
+                },
+            )
+            .collect::<std::result::Result<_, _>>()?;
+        found
+            .ids
+            .reserve(parts.iter().map(|part| part.ids.len()).sum());
+        for part in parts {
+            found.ids.extend_from_slice(&part.ids);
+            found.explain += part.explain;
+        }
+    }
+    found.explain += walk.explain();
+    Ok(found)
 }
 
 /// The spans of a search, in order; a search of one span runs on the calling thread.
@@ -202,6 +264,18 @@ pub fn search_many<G: Guard>(
         offsets: vec![0],
         ..Batch::default()
     };
+    if segment.has_boxes() {
+        let alone = queries.par_chunks(dims).enumerate().map(|(i, query)| {
+            let ring = rings.get(i).unwrap_or(&rings[0]);
+            search(segment, query, ring, kernel, guard)
+        });
+        for (ids, explain) in alone.collect::<std::result::Result<Vec<_>, _>>()? {
+            batch.ids.extend_from_slice(&ids);
+            batch.offsets.push(batch.ids.len());
+            batch.explain += explain;
+        }
+        return Ok(batch);
+    }
     if n_queries < BATCH_QUERIES_MIN {
         for (i, query) in queries.chunks(dims).enumerate() {
             let ring = rings.get(i).unwrap_or(&rings[0]);

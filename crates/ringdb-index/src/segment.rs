@@ -1,9 +1,9 @@
-//! A segment: rows, and codes and prefixes if there are any.
+//! A segment: rows, and codes, prefixes and boxes if there are any.
 //!
-//! Invariant: codes and prefixes are as many as the rows and have as many dims, and there is no prefix
-//! without codes, whose frame it shares. It borrows
-//! everything and computes nothing.
+//! Invariant: codes, prefixes and boxes are of as many rows with as many dims, and there is no prefix without
+//! codes, whose frame it shares. It borrows everything and computes nothing.
 
+use crate::boxes::Boxes;
 use crate::code::Codes;
 use crate::error::{Error, Result};
 use crate::prefix::Prefix;
@@ -15,6 +15,7 @@ pub struct Segment<'a> {
     rows: Rows<'a>,
     codes: Option<Codes<'a>>,
     prefix: Option<Prefix<'a>>,
+    boxes: Option<Boxes<'a>>,
 }
 
 impl<'a> Segment<'a> {
@@ -25,6 +26,7 @@ impl<'a> Segment<'a> {
             rows,
             codes: None,
             prefix: None,
+            boxes: None,
         }
     }
 
@@ -40,6 +42,7 @@ impl<'a> Segment<'a> {
             rows,
             codes: Some(codes),
             prefix: None,
+            boxes: None,
         })
     }
 
@@ -54,6 +57,18 @@ impl<'a> Segment<'a> {
         check_equal("rows of prefixes", frame.rows(), self.rows.len())?;
         let prefix = self.codes.map(|_| prefix);
         Ok(Self { prefix, ..self })
+    }
+
+    /// The same with the boxes that [`arrange`](crate::arrange) made of these rows.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCodes`] if they are the boxes of more or fewer rows, or of other dims.
+    pub fn and_boxes(self, boxes: Boxes<'a>) -> Result<Self> {
+        let frame = boxes.frame();
+        check_equal("dims of blocks", frame.dims(), self.rows.dims())?;
+        check_equal("rows of blocks", frame.rows(), self.rows.len())?;
+        let boxes = Some(boxes);
+        Ok(Self { boxes, ..self })
     }
 
     /// The rows.
@@ -72,6 +87,16 @@ impl<'a> Segment<'a> {
     #[must_use]
     pub fn has_prefix(&self) -> bool {
         self.prefix.is_some()
+    }
+
+    /// Whether there are boxes.
+    #[must_use]
+    pub fn has_boxes(&self) -> bool {
+        self.boxes.is_some()
+    }
+
+    pub(crate) fn boxes(&self) -> Option<Boxes<'a>> {
+        self.boxes
     }
 
     pub(crate) fn codes(&self) -> Option<Codes<'a>> {

@@ -44,6 +44,18 @@ pub trait Guard: Sync {
     /// # Errors
     /// The search ends with it.
     fn prefix(&self, bytes: Range<usize>) -> Result<(), Self::Error>;
+
+    /// Before these bytes of blocks are read.
+    ///
+    /// # Errors
+    /// The search ends with it.
+    fn blocks(&self, bytes: Range<usize>) -> Result<(), Self::Error>;
+
+    /// Before these bytes of the order of rows are read.
+    ///
+    /// # Errors
+    /// The search ends with it.
+    fn order(&self, bytes: Range<usize>) -> Result<(), Self::Error>;
 }
 
 /// The guard of bytes that are in order: lets everything pass.
@@ -66,6 +78,14 @@ impl Guard for Trusted {
     }
 
     fn prefix(&self, _: Range<usize>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn blocks(&self, _: Range<usize>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn order(&self, _: Range<usize>) -> Result<(), Error> {
         Ok(())
     }
 }

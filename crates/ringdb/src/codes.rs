@@ -281,6 +281,16 @@ impl Guard for CodedVectors {
             None => Ok(()),
         }
     }
+
+    /// A database has no boxes.
+    fn blocks(&self, _: Range<usize>) -> Result<()> {
+        Ok(())
+    }
+
+    /// As [`Self::blocks`].
+    fn order(&self, _: Range<usize>) -> Result<()> {
+        Ok(())
+    }
 }
 
 fn rows(vectors: &Vectors) -> Result<Rows<'_>> {

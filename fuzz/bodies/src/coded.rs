@@ -93,4 +93,12 @@ impl Guard for Looked<'_> {
     fn prefix(&self, bytes: Range<usize>) -> Result<(), Refused> {
         Ok(self.prefix.ok_or("there are no prefixes")?.verify(bytes)?)
     }
+
+    fn blocks(&self, _: Range<usize>) -> Result<(), Refused> {
+        Err("there are no boxes".into())
+    }
+
+    fn order(&self, _: Range<usize>) -> Result<(), Refused> {
+        Err("there are no boxes".into())
+    }
 }

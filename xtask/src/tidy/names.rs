@@ -17,6 +17,7 @@ const FACADE: &str = "crates/ringdb/src/";
 const KERNELS: &[&str] = &["crates/ringdb-index/src/kernel/"];
 const PARALLEL: &[&str] = &[
     "crates/ringdb-index/src/build.rs",
+    "crates/ringdb-index/src/arrange.rs",
     "crates/ringdb-index/src/choose.rs",
     "crates/ringdb-index/src/search.rs",
 ];

@@ -140,6 +140,7 @@ fn an_explanation_in_json_ends_each_query() {
         let explain = end["explain"].as_object().expect("an object");
         let names: Vec<&str> = explain.keys().map(String::as_str).collect();
         let mut expected = [
+            "boxes",
             "prefix",
             "codes",
             "fine",
@@ -152,7 +153,7 @@ fn an_explanation_in_json_ends_each_query() {
         expected.sort_unstable();
         assert_eq!(names, expected);
         let sum = |what: &str| {
-            let tiers = ["prefix", "codes", "fine", "rows", "scan"];
+            let tiers = ["boxes", "prefix", "codes", "fine", "rows", "scan"];
             tiers
                 .map(|tier| explain[tier][what].as_u64().unwrap())
                 .iter()
@@ -167,7 +168,7 @@ fn an_explanation_in_json_ends_each_query() {
         assert_eq!(explain["switched"], 0);
     }
     let (out, _) = explained(&place, "--id 0 --within 0 --json");
-    assert!(out.contains("\"truncated\":false,\"explain\":{\"prefix\":{\"rows\":0,"));
+    assert!(out.contains("\"truncated\":false,\"explain\":{\"boxes\":{\"rows\":0,"));
     let plain = place.run("query @db --id 0 --within 0 --json").done();
     assert!(!plain.contains("explain"), "{plain}");
 }

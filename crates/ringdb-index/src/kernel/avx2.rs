@@ -10,10 +10,12 @@
 
 use std::arch::x86_64::*;
 
+use super::boxes;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
-use super::codes::{self, CodeChunk, CodeLanes, Judged};
+use super::codes::{self, CodeChunk, CodeLanes, Judged, Masks};
 use super::lanes::{self, Lanes};
 use super::prefix::{self, PrefixChunk, PrefixLanes};
+use crate::boxes::{BLOCK_TILES, BoxQuery};
 use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, FramedRows, GROUP, LINE, Line, TILE_ROWS};
 use crate::prefix::{PrefixFrame, PrefixQuery};
 use crate::ring::Thresholds;
@@ -47,6 +49,16 @@ impl Avx2 {
     pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
         // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
         unsafe { judge_tiles(self, chunk, judged) }
+    }
+
+    pub(super) fn judge_boxes(self, lines: &[Line], query: &BoxQuery) -> Masks {
+        // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
+        unsafe { judge_boxes(lines, query) }
+    }
+
+    pub(super) fn judge_block(self, lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
+        // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
+        unsafe { judge_block(lines, query) }
     }
 
     pub(super) fn judge_prefixes(self, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
@@ -137,6 +149,16 @@ fn s64(lanes: Avx2, row: &[f32], query: &Prepared) -> f64 {
 #[target_feature(enable = "avx2,fma,popcnt")]
 fn judge_tiles(lanes: Avx2, chunk: &CodeChunk<'_>, judged: &mut Judged) {
     codes::judge_tiles(lanes, chunk, judged);
+}
+
+#[target_feature(enable = "avx2,fma,popcnt")]
+fn judge_boxes(lines: &[Line], query: &BoxQuery) -> Masks {
+    boxes::judge_boxes(lines, query)
+}
+
+#[target_feature(enable = "avx2,fma,popcnt")]
+fn judge_block(lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
+    boxes::judge_block(lines, query)
 }
 
 #[target_feature(enable = "avx2,fma,popcnt")]

@@ -10,10 +10,12 @@
 
 use std::arch::x86_64::*;
 
+use super::boxes;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
 use super::codes::{self, CodeChunk, CodeLanes, Judged, Masks};
 use super::lanes::{self, Lanes};
 use super::prefix::{self, PrefixChunk, PrefixLanes};
+use crate::boxes::{BLOCK_TILES, BoxQuery};
 use crate::code::{
     BATCH_QUERIES, CodeBatch, CodeQuery, FramedRows, GROUP, HALF_QUERIES, LINE, Limits, Line,
     TAIL_LINES, TILE_ROWS, Tier,
@@ -59,6 +61,16 @@ impl Avx512 {
     pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
         // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
         unsafe { judge_tiles(self, chunk, judged) }
+    }
+
+    pub(super) fn judge_boxes(self, lines: &[Line], query: &BoxQuery) -> Masks {
+        // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
+        unsafe { judge_boxes(lines, query) }
+    }
+
+    pub(super) fn judge_block(self, lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
+        // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
+        unsafe { judge_block(lines, query) }
     }
 
     pub(super) fn judge_prefixes(self, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
@@ -152,6 +164,16 @@ fn judge_tiles(lanes: Avx512, chunk: &CodeChunk<'_>, judged: &mut Judged) {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+fn judge_boxes(lines: &[Line], query: &BoxQuery) -> Masks {
+    boxes::judge_boxes(lines, query)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
+fn judge_block(lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
+    boxes::judge_block(lines, query)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
 fn judge_prefixes(lanes: Avx512, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
     prefix::judge_prefixes(lanes, chunk, judged);
 }
@@ -215,11 +237,7 @@ fn judge_batch(
             n_again += 1;
             let dots = lanes.dots(codes, query);
             let whole = lanes.judge(tail, &query.coarse, &query.limits, &dots);
-            let found = Masks {
-                inside: short.inside | short.unsure & whole.inside,
-                unsure: short.unsure & whole.unsure,
-            };
-            judged.see(i, exist, found, &dots);
+            judged.see(i, exist, short.and_then(whole), &dots);
         }
     }
 }

@@ -66,6 +66,17 @@ pub(crate) struct Masks {
     pub(crate) unsure: u16,
 }
 
+impl Masks {
+    /// What two looks at the same rows found, the second at those that the first left unsure.
+    #[inline(always)]
+    pub(super) fn and_then(self, second: Self) -> Self {
+        Self {
+            inside: self.inside | (self.unsure & second.inside),
+            unsure: self.unsure & second.unsure,
+        }
+    }
+}
+
 /// Consecutive tiles, at most [`CHUNK_TILES`], with what belongs to their rows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CodeChunk<'a> {
@@ -264,7 +275,7 @@ pub(super) fn judge_one_by_one<L: CodeLanes>(
 
 /// A bit for each row of a tile that exists, if so many are left.
 #[inline(always)]
-pub(super) fn existing(left: usize) -> u16 {
+pub(crate) fn existing(left: usize) -> u16 {
     match left {
         TILE_ROWS.. => u16::MAX,
         _ => (1 << left) - 1,

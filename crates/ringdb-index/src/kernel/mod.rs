@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use crate::boxes::{BLOCK_TILES, BoxQuery};
 use crate::code::{BATCH_QUERIES, CodeBatch, FramedRows, Line};
 use crate::prefix::PrefixFrame;
 use crate::ring::Thresholds;
@@ -19,6 +20,7 @@ mod lanes;
 
 mod codes;
 mod prefix;
+mod boxes;
 
 mod scalar;
 
@@ -33,7 +35,7 @@ mod neon;
 mod tests;
 
 pub(crate) use chunk::{CHUNK_ROWS, Chunk, Prepared};
-pub(crate) use codes::{CodeChunk, Judged};
+pub(crate) use codes::{CodeChunk, Judged, Masks, existing};
 pub(crate) use prefix::PrefixChunk;
 
 /// An inner loop for one instruction set, proven to run on this processor.
@@ -114,6 +116,32 @@ impl Kernel {
             #[cfg(target_arch = "aarch64")]
             Set::Neon(set) => set.s64(row, query),
             Set::Scalar(set) => set.s64(row, query),
+        }
+    }
+
+    /// What is known of the rows in sixteen boxes; that of boxes which do not exist is arbitrary.
+    pub(crate) fn judge_boxes(self, lines: &[Line], query: &BoxQuery) -> Masks {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(set) => set.judge_boxes(lines, query),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(set) => set.judge_boxes(lines, query),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(set) => set.judge_boxes(lines, query),
+            Set::Scalar(set) => set.judge_boxes(lines, query),
+        }
+    }
+
+    /// A bit for each row of a block that is inside; that of rows which do not exist is arbitrary.
+    pub(crate) fn judge_block(self, lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512(set) => set.judge_block(lines, query),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2(set) => set.judge_block(lines, query),
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon(set) => set.judge_block(lines, query),
+            Set::Scalar(set) => set.judge_block(lines, query),
         }
     }
 

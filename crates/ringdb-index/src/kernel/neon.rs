@@ -11,10 +11,12 @@
 use std::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
+use super::boxes;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
-use super::codes::{self, CodeChunk, CodeLanes, Judged};
+use super::codes::{self, CodeChunk, CodeLanes, Judged, Masks};
 use super::lanes::{self, Lanes};
 use super::prefix::{self, PrefixChunk, PrefixLanes};
+use crate::boxes::{BLOCK_TILES, BoxQuery};
 use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, FramedRows, GROUP, Line, TILE_ROWS};
 use crate::prefix::{PrefixFrame, PrefixQuery};
 use crate::ring::Thresholds;
@@ -42,6 +44,16 @@ impl Neon {
     pub(super) fn judge_tiles(self, chunk: &CodeChunk<'_>, judged: &mut Judged) {
         // SAFETY: as in `hits`, NEON is there because `self` is.
         unsafe { judge_tiles(self, chunk, judged) }
+    }
+
+    pub(super) fn judge_boxes(self, lines: &[Line], query: &BoxQuery) -> Masks {
+        // SAFETY: as in `hits`, NEON is there because `self` is.
+        unsafe { judge_boxes(lines, query) }
+    }
+
+    pub(super) fn judge_block(self, lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
+        // SAFETY: as in `hits`, NEON is there because `self` is.
+        unsafe { judge_block(lines, query) }
     }
 
     pub(super) fn judge_prefixes(self, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
@@ -132,6 +144,16 @@ fn s64(lanes: Neon, row: &[f32], query: &Prepared) -> f64 {
 #[target_feature(enable = "neon")]
 fn judge_tiles(lanes: Neon, chunk: &CodeChunk<'_>, judged: &mut Judged) {
     codes::judge_tiles(lanes, chunk, judged);
+}
+
+#[target_feature(enable = "neon")]
+fn judge_boxes(lines: &[Line], query: &BoxQuery) -> Masks {
+    boxes::judge_boxes(lines, query)
+}
+
+#[target_feature(enable = "neon")]
+fn judge_block(lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
+    boxes::judge_block(lines, query)
 }
 
 #[target_feature(enable = "neon")]

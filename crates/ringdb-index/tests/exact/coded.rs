@@ -293,6 +293,14 @@ impl Guard for Refusing {
         );
         self.unless(&Refused::Prefix)
     }
+
+    fn blocks(&self, _: std::ops::Range<usize>) -> Result<(), Refused> {
+        unreachable!("there are no boxes")
+    }
+
+    fn order(&self, _: std::ops::Range<usize>) -> Result<(), Refused> {
+        unreachable!("there are no boxes")
+    }
 }
 
 #[test]

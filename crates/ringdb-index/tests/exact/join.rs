@@ -166,6 +166,14 @@ impl Guard for UpTo {
     fn prefix(&self, _: Range<usize>) -> Result<(), Error> {
         Ok(())
     }
+
+    fn blocks(&self, _: Range<usize>) -> Result<(), Error> {
+        unreachable!("there are no boxes")
+    }
+
+    fn order(&self, _: Range<usize>) -> Result<(), Error> {
+        unreachable!("there are no boxes")
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! exactly those whose distance, computed by the oracle, satisfies the bounds as stated. No
 //! tolerance anywhere, and no use of the thresholds that the searches use.
 
+mod boxed;
 mod coded;
 mod cost;
 mod data;

@@ -209,6 +209,14 @@ impl Guard for Refusing {
     fn prefix(&self, _: Range<usize>) -> Result<(), Error> {
         Ok(())
     }
+
+    fn blocks(&self, _: Range<usize>) -> Result<(), Error> {
+        unreachable!("there are no boxes")
+    }
+
+    fn order(&self, _: Range<usize>) -> Result<(), Error> {
+        unreachable!("there are no boxes")
+    }
 }
 
 #[test]
