@@ -76,9 +76,9 @@ pub(super) fn layout<V: Value>(
     next.build(another)?;
     let older = Image::read(one)?;
     let answers = Answers::of(&content.build(one)?, &content, rng)?;
-    // What no search looks at may be damaged as it likes.
+    // What no search looks at may be damaged as it likes. Databases have no boxes, and with codes no scan.
     let decided = answers.decided();
-    let is_used = |&(tier, rows): &(&str, u64)| tier == "scan" || rows > 0;
+    let is_used = |&(tier, rows): &(&str, u64)| ["boxes", "scan"].contains(&tier) || rows > 0;
     let uses_all = has_codes && n_rows >= ALL_TIERS_FROM && dims >= ALL_TIERS_DIMS;
     if uses_all && !decided.iter().all(is_used) {
         return Err(format!("searches decide rows by {decided:?}").into());
