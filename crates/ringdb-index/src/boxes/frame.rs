@@ -167,7 +167,9 @@ impl BoxFrame {
     /// Rows within a box.
     pub(crate) fn rows_of_box(&self, level: usize, index: usize) -> Range<usize> {
         let rows = BLOCK_ROWS * fan(level);
-        let [first, end] = [index, index + 1].map(|it| self.rows.min(it * rows));
+        // Where usize has 32 bits, the place behind the last box may be more than it holds.
+        let place = |index: usize| self.rows.min(index.saturating_mul(rows));
+        let [first, end] = [index, index + 1].map(place);
         first..end
     }
 
