@@ -66,6 +66,7 @@ pub(crate) struct Masks {
     pub(crate) unsure: u16,
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Masks {
     /// What two looks at the same rows found, the second at those that the first left unsure.
     #[inline(always)]
@@ -124,24 +125,6 @@ impl Judged {
             left = left.saturating_sub(TILE_ROWS);
         }
         (self.n_inside, self.n_unsure) = (0, rows as u32);
-    }
-
-    /// Forgets the chunk before, for tiles that will each be [seen](Self::see) once.
-    pub(super) fn begin_unseen(&mut self) {
-        (self.n_inside, self.n_unsure) = (0, 0);
-    }
-
-    /// What was found of a tile that was not seen before, for the rows `exist` in it. Most tiles of a batch have
-    /// no row inside and none unsure: nothing is counted for them.
-    #[inline(always)]
-    pub(super) fn see(&mut self, tile: usize, exist: u16, found: Masks, dots: &[i32; TILE_ROWS]) {
-        let (inside, unsure) = (found.inside & exist, found.unsure & exist);
-        self.masks[tile % CHUNK_TILES] = Masks { inside, unsure };
-        if inside | unsure != 0 {
-            self.n_inside += inside.count_ones();
-            self.n_unsure += unsure.count_ones();
-            self.dots[tile % CHUNK_TILES] = *dots;
-        }
     }
 
     /// What was found of a tile, for the rows in it that were unsure.
@@ -230,6 +213,28 @@ impl Judged {
         let row = usize::from(row) % CHUNK_ROWS;
         self.masks[row / TILE_ROWS].inside |= 1 << (row % TILE_ROWS);
         self.n_inside += 1;
+    }
+}
+
+/// The first look of a batch, for instruction sets that have a form of their own for it.
+#[cfg(target_arch = "x86_64")]
+impl Judged {
+    /// Forgets the chunk before, for tiles that will each be [seen](Self::see) once.
+    pub(super) fn begin_unseen(&mut self) {
+        (self.n_inside, self.n_unsure) = (0, 0);
+    }
+
+    /// What was found of a tile that was not seen before, for the rows `exist` in it. Most tiles of a batch have
+    /// no row inside and none unsure: nothing is counted for them.
+    #[inline(always)]
+    pub(super) fn see(&mut self, tile: usize, exist: u16, found: Masks, dots: &[i32; TILE_ROWS]) {
+        let (inside, unsure) = (found.inside & exist, found.unsure & exist);
+        self.masks[tile % CHUNK_TILES] = Masks { inside, unsure };
+        if inside | unsure != 0 {
+            self.n_inside += inside.count_ones();
+            self.n_unsure += unsure.count_ones();
+            self.dots[tile % CHUNK_TILES] = *dots;
+        }
     }
 }
 
