@@ -73,20 +73,17 @@ pub(crate) fn one_line(bytes: &[u8], width: Option<usize>) -> String {
 /// it is.
 pub(crate) fn rebuild(db: &Path) -> String {
     const COMMAND: &str = "ringdb rebuild-codes";
-    if db
-        .to_str()
-        .is_none_or(|name| name.contains(char::is_control))
-    {
+    let shown = db.to_str().filter(|name| !name.contains(char::is_control));
+    let Some(name) = shown else {
         return COMMAND.into();
-    }
-    // What begins with a dash would be an option.
-    let db = match db.as_os_str().as_encoded_bytes().starts_with(b"-") {
-        true => Path::new(".").join(db),
-        false => db.to_path_buf(),
     };
-    let db = db.to_string_lossy();
+    // What begins with a dash would be an option.
+    let name = match name.starts_with('-') {
+        true => format!("./{name}"),
+        false => name.into(),
+    };
     // No name of a file has the zeros that cannot be quoted. PowerShell reads these quotes as well.
-    let quoted = shlex::try_quote(&db).unwrap_or_default();
+    let quoted = shlex::try_quote(&name).unwrap_or_default();
     format!("{COMMAND} {quoted}")
 }
 

@@ -144,9 +144,7 @@ impl Body {
             }
             let table = self.file.bytes().get(table.clone()).unwrap_or_default();
             check_block(self.path(), self.bytes(), table, block)?;
-            let start = block * BLOCK_BYTES;
-            let end = self.part.len().min(start + BLOCK_BYTES);
-            look(start, self.bytes().get(start..end).unwrap_or_default())?;
+            look(block * BLOCK_BYTES, self.block(block).unwrap_or_default())?;
             word.fetch_or(bit, Ordering::Release);
         }
         Ok(())

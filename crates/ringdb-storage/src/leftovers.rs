@@ -22,8 +22,7 @@ use crate::manifest::Manifest;
 
 /// Removes the leftovers in `dir`. Called under LOCK, so nobody is writing. No segment is touched without a
 /// manifest, nor where the segment that it names is not there: an older MANIFEST that was put back would
-/// have the only copy of the rows removed.
-/// `own`, a staging directory that is in use, stays.
+/// have the only copy of the rows removed. `own`, a staging directory that is in use, stays.
 pub(crate) fn collect(
     disk: &dyn Disk,
     dir: &Path,

@@ -1,7 +1,8 @@
 //! Makes the derived files of a database anew.
 //!
-//! Invariant: rows and payloads of the new database are those of the old one, in copies that fit the checksums
-//! it was opened with; its derived files are not read. The one takes the place of the other in one step.
+//! Invariant: rows and payloads of the new database are those of the old one: rows in copies that fit the
+//! checksums it was opened with, payloads in copies that fit their own, which bind them to it. Its derived files
+//! are not read. The one takes the place of the other in one step.
 
 use std::io::ErrorKind;
 use std::path::Path;

@@ -100,10 +100,7 @@ impl Claimed {
 
     /// Removes what dead writers left.
     pub(crate) fn collect(self) -> Result<Self> {
-        // The manifest that was read may not be durable: who renamed it may have died, or failed, before
-        // its sync. What it replaces must not go before that.
-        sync_dir(&*self.disk, &self.dir)?;
-        collect(&*self.disk, &self.dir, self.previous.database(), None)?;
+        collect_beside(&*self.disk, &self.dir, &self.previous, None)?;
         Ok(self)
     }
 
@@ -157,9 +154,8 @@ impl Staging {
 
     /// As [`Claimed::collect`], while the private directory is in use.
     pub(crate) fn collect(&self) -> Result<()> {
-        let (disk, own) = (&*self.disk, Some(&*self.private.path));
-        sync_dir(disk, &self.dir)?;
-        collect(disk, &self.dir, self.previous.database(), own)
+        let own = Some(&*self.private.path);
+        collect_beside(&*self.disk, &self.dir, &self.previous, own)
     }
 
     /// Where file `name` of the segment is to be written.
@@ -286,6 +282,19 @@ impl Previous {
         }
         Ok(found)
     }
+}
+
+/// Removes what dead writers left beside `previous`, but for the staging directory that is in use.
+fn collect_beside(
+    disk: &dyn Disk,
+    dir: &Path,
+    previous: &Previous,
+    own: Option<&Path>,
+) -> Result<()> {
+    // The manifest that was read may not be durable: who renamed it may have died, or failed, before its sync.
+    // What it replaces must not go before that.
+    sync_dir(disk, dir)?;
+    collect(disk, dir, previous.database(), own)
 }
 
 fn successor(dir: &Path, Origin { uuid, generation }: Origin) -> Result<Origin> {

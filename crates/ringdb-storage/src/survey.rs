@@ -12,7 +12,8 @@
 //! | codec, type and width of payloads | MANIFEST and payloads.bin, or what fits the CRC of its header |
 //!
 //! A MANIFEST that no file fits counts as lost where the files fit each other, unless they are of an older
-//! generation of it: it is another database's, or an older one itself. And `file.rs` says the same of the parts of a file.
+//! generation of it: it is another database's, or an older one itself. And `file.rs` says the same of the parts
+//! of a file.
 
 mod file;
 

@@ -125,12 +125,18 @@ impl<T> PayloadStore<T> {
         (self.body.bytes(), self.offsets.bytes())
     }
 
+    /// Where the record of payload `id` begins, and its bytes, not checked.
+    #[inline]
+    fn record(&self, id: u32) -> Result<(usize, &[u8])> {
+        let range = self.offsets.range(id)?;
+        // In bounds: the offsets are those of these records.
+        let record = self.body.bytes().get(range.clone()).unwrap_or_default();
+        Ok((range.start, record))
+    }
+
     /// As [`Self::fetch_bytes`], in a copy that was checked itself.
     pub(crate) fn copy_bytes<'a>(&self, id: u32, copy: &'a mut Vec<u8>) -> Result<&'a [u8]> {
-        let range = self.offsets.range(id)?;
-        let start = range.start;
-        // In bounds: the offsets are those of these records.
-        let record = self.body.bytes().get(range).unwrap_or_default();
+        let (start, record) = self.record(id)?;
         let copied = self.records.copy(id, record, copy);
         copied.map_err(|what| self.body.corrupt(start, what))
     }
@@ -141,10 +147,7 @@ impl<T> PayloadStore<T> {
     /// [`Error::IdOutOfRange`], [`Error::Corrupt`].
     #[inline]
     pub fn fetch_bytes(&self, id: u32) -> Result<&[u8]> {
-        let range = self.offsets.range(id)?;
-        let start = range.start;
-        // In bounds: the offsets are those of these records.
-        let record = self.body.bytes().get(range).unwrap_or_default();
+        let (start, record) = self.record(id)?;
         match self.records.open(id, record) {
             Ok(payload) => Ok(record.get(payload).unwrap_or_default()),
             Err(what) => Err(self.body.corrupt(start, what)),
