@@ -170,8 +170,10 @@ With --explain, each query tells of its tiers, from boxes, prefix and codes to t
 rows each saw, proved outside or inside the ring or left unsure to the next, and the bytes that it read. With
 --json that is in the last line,
   \"explain\":{\"boxes\":{...},\"prefix\":{\"rows\":99,\"outside\":90,\"inside\":0,\"unsure\":9,\"bytes\":4480},
-  \"codes\":{...},\"fine\":{...},\"rows\":{...},\"scan\":{...},\"spans\":1,\"left_prefix\":0,\"switched\":0}
-where of so many spans of the rows so many left the prefix and so many switched from codes to coordinates.
+  \"codes\":{...},\"fine\":{...},\"rows\":{...},\"scan\":{...},\"spans\":1,\"left_boxes\":0,\"left_prefix\":0,
+  \"switched\":0}
+where so many searches left the boxes for codes or coordinates, and of so many spans of the rows so many left the
+prefix and so many switched from codes to coordinates.
 
 A file of --vectors without rows asks nothing: the table is the line `0 queries`, and --json prints no line,
 nor does --count.

@@ -125,9 +125,10 @@ fn explain_json(explain: &Explain) -> String {
         )
     });
     let (spans, switched) = (explain.spans(), explain.switched());
-    let left_prefix = explain.left_prefix();
+    let (left_boxes, left_prefix) = (explain.left_boxes(), explain.left_prefix());
     format!(
-        "{{{},\"spans\":{spans},\"left_prefix\":{left_prefix},\"switched\":{switched}}}",
+        "{{{},\"spans\":{spans},\"left_boxes\":{left_boxes},\"left_prefix\":{left_prefix},\
+         \"switched\":{switched}}}",
         tiers.join(",")
     )
 }

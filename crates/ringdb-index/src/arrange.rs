@@ -1,21 +1,22 @@
 //! Arranging: rows put in an order in which neighbours are near each other, and boxes around them, on all
 //! threads.
 //!
-//! Invariant: the bytes depend on the rows alone, not on threads; each row has one place. Memory holds all
+//! Invariant: the bytes depend on the rows alone, not on threads or on how a library selects; each row has one
+//! place. Memory holds all
 //! coordinates and ids once more while it lasts.
 
 use rayon::prelude::*;
 
 use crate::boxes::{
-    BLOCK_ROWS, BOX_DIMS_MAX, Bounds, BoxFrame, Boxes, Record, fill_rows, levels_of,
+    BLOCK_ROWS, BOX_DIMS_MAX, Bounds, BoxFrame, BoxQuery, Boxes, Record, fill_rows, levels_of,
+    of_dims,
 };
 use crate::code::Line;
 use crate::distance::{check_environment, distance};
 use crate::error::{Error, Result};
-use crate::explain::Tier;
 use crate::kernel::Kernel;
 use crate::ring::Ring;
-use crate::rows::Rows;
+use crate::rows::{Rows, sampled};
 use crate::span::Trusted;
 use crate::walk::Walk;
 
@@ -51,7 +52,7 @@ pub struct Arranged<'a> {
 /// })?;
 /// let frame = BoxFrame::new(rows.len(), rows.dims())?;
 /// assert_eq!(BoxFrame::read(&blocks, 1000, 3)?, Some(frame));
-/// let segment = Segment::new(rows).and_boxes(Boxes::new(&frame, &blocks, &order)?)?;
+/// let segment = Segment::new(rows).and_boxes(Boxes::new(frame, &blocks, &order)?)?;
 /// let (kernel, ring) = (Kernel::fastest(), Ring::between(100.0, 200.0)?);
 /// let found = search(segment, &data[..3], &ring, kernel, &Trusted)?;
 /// assert_eq!(found.0, search(Segment::new(rows), &data[..3], &ring, kernel, &Trusted)?.0);
@@ -66,23 +67,10 @@ pub fn arrange<E: From<Error>>(
     write: impl FnMut(Arranged<'_>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let frame = BoxFrame::new(rows.len(), rows.dims())?;
-    match rows.dims() {
-        1 => arrange_of::<1, E>(rows, &frame, write),
-        2 => arrange_of::<2, E>(rows, &frame, write),
-        3 => arrange_of::<3, E>(rows, &frame, write),
-        4 => arrange_of::<4, E>(rows, &frame, write),
-        5 => arrange_of::<5, E>(rows, &frame, write),
-        6 => arrange_of::<6, E>(rows, &frame, write),
-        7 => arrange_of::<7, E>(rows, &frame, write),
-        8 => arrange_of::<8, E>(rows, &frame, write),
-        9 => arrange_of::<9, E>(rows, &frame, write),
-        10 => arrange_of::<10, E>(rows, &frame, write),
-        11 => arrange_of::<11, E>(rows, &frame, write),
-        _ => arrange_of::<12, E>(rows, &frame, write),
-    }
+    of_dims!(rows.dims(), arrange_of::<_, E>(rows, &frame, write))
 }
 
-fn arrange_of<const D: usize, E: From<Error>>(
+fn arrange_of<const D: usize, E>(
     rows: Rows<'_>,
     frame: &BoxFrame,
     mut write: impl FnMut(Arranged<'_>) -> std::result::Result<(), E>,
@@ -117,10 +105,11 @@ fn arrange_of<const D: usize, E: From<Error>>(
 
 /// Splits rows along the axis on which they lie farthest apart, again and again until they are blocks. The
 /// first part is the largest power of two of blocks that leaves some to the second, so that blocks of which
-/// sixteen have a box around them are neighbours in space.
+/// sixteen have a box around them are neighbours in space. Within a block rows stand by id.
 fn put_in_order<const D: usize>(records: &mut [Record<D>]) {
     let blocks = records.len().div_ceil(BLOCK_ROWS);
     if blocks <= 1 {
+        records.sort_unstable_by_key(|record| record.id);
         return;
     }
     let first = blocks.next_power_of_two() / 2 * BLOCK_ROWS;
@@ -153,51 +142,43 @@ const SAMPLE_HITS: usize = 64;
 
 /// Boxes are worth it if they leave this part of the rows of a sample unsure, at most. More rows have smaller
 /// boxes, which leave fewer.
-const UNSURE_MAX: f64 = 0.25;
+const UNSURE_MAX: f64 = 0.5;
 
-impl BoxFrame {
-    /// The frame of these rows if boxes are worth it: if small balls in a sample of them leave few rows
-    /// unsure. `None` also if they have more than [`BOX_DIMS_MAX`] dims.
-    ///
-    /// # Errors
-    /// [`Error::FloatEnvironment`] if [`check_environment`] fails on a thread that computes.
-    pub fn of(rows: Rows<'_>) -> Result<Option<Self>> {
-        check_environment()?;
-        let dims = rows.dims();
-        if dims > BOX_DIMS_MAX {
-            return Ok(None);
-        }
-        let n = rows.len().min(SAMPLE_ROWS);
-        let sampled = (0..n).flat_map(|i| {
-            let row = i * rows.len() / n;
-            rows.coordinates(row..row + 1).iter().copied()
-        });
-        let sampled: Vec<f32> = sampled.collect();
-        let sample = Rows::new(&sampled, dims)?;
-        let (mut blocks, mut order) = (Vec::new(), Vec::new());
-        arrange::<Error>(sample, |more| {
-            blocks.extend_from_slice(more.blocks);
-            order.extend_from_slice(more.order);
-            Ok(())
-        })?;
-        let frame = Self::new(n, dims)?;
-        let boxes = Boxes::new(&frame, &blocks, &order)?;
-        let (mut unsure, mut seen) = (0, 0);
-        for i in 0..SAMPLE_QUERIES.min(n) {
-            let row = i * n / SAMPLE_QUERIES.min(n);
-            let query = sample.coordinates(row..row + 1);
-            let mut distances: Vec<f64> = sampled
-                .chunks(dims)
-                .map(|row| distance(row, query))
-                .collect();
-            let nth = SAMPLE_HITS.min(n) - 1;
-            let (_, radius, _) = distances.select_nth_unstable_by(nth, f64::total_cmp);
-            let thresholds = Ring::within(*radius)?.thresholds();
-            let walk = Walk::new(boxes, query, thresholds, Kernel::fastest(), &Trusted)?;
-            unsure += walk.explain().tier(Tier::Boxes).unsure;
-            seen += n as u64;
-        }
-        let pays = unsure as f64 <= UNSURE_MAX * seen as f64;
-        Ok(pays.then_some(Self::new(rows.len(), dims)?))
+/// Whether boxes around these rows are worth it: whether small balls in a sample of them leave few rows unsure.
+/// They are not if the rows have more than [`BOX_DIMS_MAX`] dims, or if there are none.
+///
+/// # Errors
+/// [`Error::FloatEnvironment`] if [`check_environment`] fails.
+pub fn boxes_pay(rows: Rows<'_>) -> Result<bool> {
+    check_environment()?;
+    let dims = rows.dims();
+    if dims > BOX_DIMS_MAX || rows.is_empty() {
+        return Ok(false);
     }
+    let n = rows.len().min(SAMPLE_ROWS);
+    let row = |i: usize| sampled(i, n, rows.len());
+    let coordinates = (0..n).flat_map(|i| rows.coordinates(row(i)..row(i) + 1));
+    let coordinates: Vec<f32> = coordinates.copied().collect();
+    let sample = Rows::new(&coordinates, dims)?;
+    let (mut blocks, mut order) = (Vec::new(), Vec::new());
+    arrange::<Error>(sample, |more| {
+        blocks.extend_from_slice(more.blocks);
+        order.extend_from_slice(more.order);
+        Ok(())
+    })?;
+    let boxes = Boxes::new(BoxFrame::new(n, dims)?, &blocks, &order)?;
+    let queries = SAMPLE_QUERIES.min(n);
+    let mut unsure = 0;
+    for row in (0..queries).map(|i| sampled(i, queries, n)) {
+        let query = sample.coordinates(row..row + 1);
+        let mut distances: Vec<f64> = coordinates
+            .chunks(dims)
+            .map(|row| distance(row, query))
+            .collect();
+        let nth = SAMPLE_HITS.min(n) - 1;
+        let (_, radius, _) = distances.select_nth_unstable_by(nth, f64::total_cmp);
+        let query = BoxQuery::new(query, Ring::within(*radius)?.thresholds());
+        unsure += Walk::new(boxes, query, None, Kernel::fastest(), &Trusted)?.rows_unsure();
+    }
+    Ok(unsure as f64 <= UNSURE_MAX * (queries * n) as f64)
 }

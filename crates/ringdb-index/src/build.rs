@@ -14,7 +14,7 @@ use crate::distance::check_environment;
 use crate::error::Error;
 use crate::kernel::Kernel;
 use crate::prefix::PrefixFrame;
-use crate::rows::Rows;
+use crate::rows::{Rows, sampled};
 
 /// Rows that centre and typical norm are taken from, unless they are very long.
 const SAMPLE_ROWS: usize = 1024;
@@ -35,7 +35,7 @@ impl CodeFrame {
         let dims = rows.dims();
         let sample_rows = SAMPLE_ROWS.min(SAMPLE_COORDINATES / dims).min(rows.len());
         let sample: Vec<usize> = (0..sample_rows)
-            .map(|i| i * rows.len() / sample_rows)
+            .map(|i| sampled(i, sample_rows, rows.len()))
             .collect();
         let middle = |dim: usize| {
             let of_row = |&row: &usize| rows.coordinates(row..row + 1)[dim];
@@ -100,7 +100,7 @@ pub struct Encoded<'a> {
 ///
 /// # Errors
 /// Those of `write`; [`Error::FloatEnvironment`] if [`check_environment`] fails on a thread that
-/// computes; [`Error::InvalidCodes`] if a frame is not one of these rows.
+/// computes; [`Error::NotOfTheseRows`] if a frame is not one of these rows.
 pub fn encode<E: From<Error>>(
     rows: Rows<'_>,
     frame: &CodeFrame,
@@ -117,7 +117,7 @@ pub fn encode<E: From<Error>>(
     ] {
         if found != expected {
             let value = found as u64;
-            return Err(Error::InvalidCodes { what, value }.into());
+            return Err(Error::NotOfTheseRows { what, value }.into());
         }
     }
     write(Encoded {

@@ -11,7 +11,7 @@ use crate::kernel::Kernel;
 use crate::prefix::{
     DIMS_ROTATED_MAX, KEPT_MAX, KEPT_STEP, PrefixFrame, PrefixTail, nibbles, norm_sq_of, tail_lines,
 };
-use crate::rows::Rows;
+use crate::rows::{Rows, sampled};
 
 /// Rows of the sample, unless they are very long.
 const SAMPLE_ROWS: usize = 2048;
@@ -119,7 +119,7 @@ impl Sample {
     fn new(rows: Rows<'_>, codes: &CodeFrame) -> Self {
         let dims = rows.dims();
         let n = SAMPLE_ROWS.min(SAMPLE_COORDINATES / dims).min(rows.len());
-        let row = |i: usize| i * rows.len() / n;
+        let row = |i: usize| sampled(i, n, rows.len());
         let tile = |tile: usize| {
             let coordinates = (tile * TILE_ROWS..n.min((tile + 1) * TILE_ROWS))
                 .flat_map(|i| rows.coordinates(row(i)..row(i) + 1));

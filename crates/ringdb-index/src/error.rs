@@ -64,9 +64,9 @@ pub enum Error {
         /// Queries given.
         queries: usize,
     },
-    /// Bytes that are not the codes of these rows.
+    /// Bytes that were made of other rows, or are damaged.
     #[error("{what}: {value}, not those of these rows")]
-    InvalidCodes {
+    NotOfTheseRows {
         /// What does not fit.
         what: &'static str,
         /// The value found.

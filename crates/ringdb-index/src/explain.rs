@@ -96,6 +96,7 @@ impl AddAssign for TierReport {
 pub struct Explain {
     tiers: [TierReport; Tier::ALL.len()],
     spans: u64,
+    left_boxes: u64,
     left_prefix: u64,
     switched: u64,
 }
@@ -125,6 +126,13 @@ impl Explain {
         self.spans
     }
 
+    /// Searches that turned from boxes to codes or rows, because boxes left so many rows that going on would
+    /// cost more than it saves.
+    #[must_use]
+    pub fn left_boxes(&self) -> u64 {
+        self.left_boxes
+    }
+
     /// Parts in which the search stopped looking at prefixes, because the first rows of the part showed that
     /// they leave too many rows unsure.
     #[must_use]
@@ -133,8 +141,7 @@ impl Explain {
     }
 
     /// Parts in which the search turned from codes to the rows themselves, because the first rows of
-    /// the part showed that codes would cost more than they save; and searches that turned from boxes to them,
-    /// because too many rows were left.
+    /// the part showed that codes would cost more than they save.
     #[must_use]
     pub fn switched(&self) -> u64 {
         self.switched
@@ -157,6 +164,10 @@ impl Explain {
         self.add(tier, TierReport { bytes, ..nothing });
     }
 
+    pub(crate) fn leave_boxes(&mut self) {
+        self.left_boxes = 1;
+    }
+
     pub(crate) fn leave_prefix(&mut self) {
         self.left_prefix = 1;
     }
@@ -172,12 +183,14 @@ impl AddAssign for Explain {
             *tier += other;
         }
         self.spans += other.spans;
+        self.left_boxes += other.left_boxes;
         self.left_prefix += other.left_prefix;
         self.switched += other.switched;
     }
 }
 
-/// A line for each tier that read anything, and one for the parts that were switched, by what.
+/// A line for each tier that read anything, one for the searches that left boxes if any did, and one for the
+/// parts that were switched, by what.
 impl fmt::Display for Explain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -199,6 +212,9 @@ impl fmt::Display for Explain {
                     report.bytes
                 )?;
             }
+        }
+        if self.left_boxes > 0 {
+            writeln!(f, "boxes left {} times", self.left_boxes)?;
         }
         if self.left_prefix > 0 {
             writeln!(

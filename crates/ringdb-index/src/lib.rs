@@ -78,7 +78,7 @@ mod join;
 #[path = "../tests/exact/data.rs"]
 mod data;
 
-pub use arrange::{Arranged, arrange};
+pub use arrange::{Arranged, arrange, boxes_pay};
 pub use boxes::{BOX_DIMS_MAX, BoxFrame, Boxes};
 pub use build::{Encoded, encode};
 pub use code::{CodeFrame, Codes};

@@ -57,6 +57,44 @@ impl Costs {
     }
 }
 
+/// What a row costs that boxes leave, in rows of a scan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BoxCosts {
+    inside: f64,
+    unsure: f64,
+}
+
+impl BoxCosts {
+    /// The most threads on which a scan is as many times faster: memory is soon the limit.
+    const SCAN_THREADS_MAX: usize = 4;
+
+    /// For a search on so many threads, for ids or for their number. Threads share all work but that of putting
+    /// ids in order, which a scan does not have.
+    pub(crate) fn new(dims: usize, threads: usize, wants_ids: bool) -> Self {
+        let threads = threads.clamp(1, Self::SCAN_THREADS_MAX) as f64;
+        // Rows of more dims than eight are scanned one by one, but judged sixteen by sixteen in blocks.
+        let [judge, id, maybe_id] = match dims {
+            1..=8 => [1.4, 2.0, 1.6],
+            _ => [0.55, 0.7, 0.35],
+        };
+        match wants_ids {
+            true => Self {
+                inside: id * threads,
+                unsure: judge + maybe_id * threads,
+            },
+            false => Self {
+                inside: 0.0,
+                unsure: judge,
+            },
+        }
+    }
+
+    /// Whether a scan of so many rows costs less than looking at those that boxes left.
+    pub(crate) fn prefer_scan(&self, rows: usize, inside: usize, unsure: usize) -> bool {
+        self.inside * inside as f64 + self.unsure * unsure as f64 > rows as f64
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +116,22 @@ mod tests {
         assert!(pays(0) && pays(7) && !pays(8) && !pays(16));
         let never_pay = |dims: usize| Costs::new(dims).never_pay();
         assert!(never_pay(1) && never_pay(3) && !never_pay(4) && !never_pay(16));
+    }
+    #[test]
+    fn boxes_are_given_up_where_they_do_not_pay() {
+        let prefers = |dims: usize, threads: usize, [inside, unsure]: [usize; 2]| {
+            let [ids, number] = [true, false].map(|ids| BoxCosts::new(dims, threads, ids));
+            [ids, number].map(|costs| costs.prefer_scan(1000, inside, unsure))
+        };
+        assert_eq!(prefers(3, 1, [70, 60]), [false, false]);
+        assert_eq!(prefers(3, 1, [410, 190]), [true, false]);
+        // The scan is shared, the order of ids is not.
+        assert_eq!(prefers(3, 1, [0, 250]), [false, false]);
+        assert_eq!(prefers(3, 2, [0, 250]), [true, false]);
+        assert_eq!(prefers(3, 4, [0, 250]), prefers(3, 64, [0, 250]));
+        // Nothing is known of a row for nothing, but for those that are inside and not named.
+        assert_eq!(prefers(3, 1, [0, 750]), [true, true]);
+        assert_eq!(prefers(3, 1, [1000, 0]), [true, false]);
+        assert_eq!(prefers(10, 1, [0, 1000]), [false, false]);
     }
 }

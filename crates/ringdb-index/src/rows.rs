@@ -92,6 +92,12 @@ impl fmt::Debug for Rows<'_> {
     }
 }
 
+/// The row that stands for number `i` of a sample of `n` of so many rows, spread evenly.
+pub(crate) fn sampled(i: usize, n: usize, rows: usize) -> usize {
+    // A usize of 32 bits would not hold the product; no more than `rows`.
+    (i as u64 * rows as u64 / n as u64) as usize
+}
+
 /// Checks that every value is finite, as coordinates of rows and queries must be.
 ///
 /// # Errors

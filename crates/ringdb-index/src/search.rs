@@ -8,11 +8,13 @@
 use rayon::prelude::*;
 
 use crate::batch::{BlockFound, BlockRoom, Group};
+use crate::boxes::BoxQuery;
 use crate::code::{BATCH_QUERIES, Codes};
 use crate::distance::check_environment;
 use crate::error::{Error, Result};
 use crate::explain::Explain;
 use crate::kernel::{Kernel, Prepared};
+use crate::plan::BoxCosts;
 use crate::ring::{Ring, Thresholds};
 use crate::rows::{Rows, check_finite};
 use crate::segment::Segment;
@@ -51,22 +53,59 @@ pub fn search<G: Guard>(
     guard: &G,
 ) -> std::result::Result<(Vec<u32>, Explain), G::Error> {
     check_query(segment.rows(), query)?;
-    let mut wasted = Explain::default();
-    if let Some(boxes) = segment.boxes() {
-        let walk = Walk::new(boxes, query, ring.thresholds(), kernel, guard)?;
-        let n_rows = segment.rows().len();
-        if !are_many(walk.rows_left(), n_rows) {
-            let Found {
-                mut ids, explain, ..
-            } = look_at_pieces(&walk, true)?;
-            ascending(&mut ids, n_rows);
-            return Ok((ids, explain));
-        }
-        wasted = walk.wasted();
-    }
+    let wasted = match by_boxes(segment, query, ring, kernel, guard)? {
+        ByBoxes::Found(found) => return Ok(found),
+        ByBoxes::Left(wasted) => wasted,
+    };
     let field = Field::new(segment, kernel, guard);
-    let mut spans = run(&field, query, ring, true)?;
-    let mut explain = wasted;
+    let (ids, mut explain) = by_rows(&field, query, ring)?;
+    explain += wasted;
+    Ok((ids, explain))
+}
+
+/// What boxes are good for.
+enum ByBoxes {
+    /// The ids of all hits.
+    Found((Vec<u32>, Explain)),
+    /// There are none, or it costs less to do without them.
+    Left(Explain),
+}
+
+/// A search that looks at boxes, if there are any and they pay.
+fn by_boxes<G: Guard>(
+    segment: Segment<'_>,
+    query: &[f32],
+    ring: &Ring,
+    kernel: Kernel,
+    guard: &G,
+) -> std::result::Result<ByBoxes, G::Error> {
+    let Some(boxes) = segment.boxes() else {
+        return Ok(ByBoxes::Left(Explain::default()));
+    };
+    let rows = segment.rows();
+    let costs = BoxCosts::new(rows.dims(), rayon::current_num_threads(), true);
+    let query = BoxQuery::new(query, ring.thresholds());
+    let walk = Walk::new(boxes, query, Some(costs), kernel, guard)?;
+    if walk.is_given_up() {
+        return Ok(ByBoxes::Left(walk.wasted()));
+    }
+    let mut explain = walk.explain();
+    let parts = look_at_tasks(&walk, true)?;
+    for part in &parts {
+        explain += part.explain;
+    }
+    let ids: Vec<&[u32]> = parts.iter().map(|part| &*part.ids).collect();
+    Ok(ByBoxes::Found((ascending(&ids, rows.len())?, explain)))
+}
+
+/// A search that looks at no boxes.
+fn by_rows<G: Guard>(
+    field: &Field<'_, G>,
+    query: &[f32],
+    ring: &Ring,
+) -> std::result::Result<(Vec<u32>, Explain), G::Error> {
+    let mut spans = run(field, query, ring, true)?;
+    let mut explain = Explain::default();
     for found in &spans {
         explain += found.explain;
     }
@@ -93,60 +132,43 @@ pub fn count<G: Guard>(
     guard: &G,
 ) -> std::result::Result<(u64, Explain), G::Error> {
     check_query(segment.rows(), query)?;
+    let mut explain = Explain::default();
     if let Some(boxes) = segment.boxes() {
-        let walk = Walk::new(boxes, query, ring.thresholds(), kernel, guard)?;
-        let explain = look_at_pieces(&walk, false)?.explain;
-        return Ok((explain.hits(), explain));
+        let costs = BoxCosts::new(segment.rows().dims(), rayon::current_num_threads(), false);
+        let query = BoxQuery::new(query, ring.thresholds());
+        let walk = Walk::new(boxes, query, Some(costs), kernel, guard)?;
+        if !walk.is_given_up() {
+            explain += walk.explain();
+            for part in look_at_tasks(&walk, false)? {
+                explain += part.explain;
+            }
+            return Ok((explain.hits(), explain));
+        }
+        explain += walk.wasted();
     }
     let field = Field::new(segment, kernel, guard);
-    let mut explain = Explain::default();
     for found in run(&field, query, ring, false)? {
         explain += found.explain;
     }
     Ok((explain.hits(), explain))
 }
 
-/// Whether so many of all rows are left that reading all of them in order costs less than putting the ids of
-/// the hits in order.
-fn are_many(left: usize, rows: usize) -> bool {
-    4 * left > rows
-}
-
 /// Rows that boxes left, up to which they are looked at on the calling thread.
 const ROWS_ALONE: usize = 64 * 1024;
 
-/// The hits of all pieces that boxes left, with ids in no order.
-fn look_at_pieces<G: Guard>(
+/// The hits among the rows that boxes left, with ids in no order.
+fn look_at_tasks<G: Guard>(
     walk: &Walk<'_, G>,
     wants_ids: bool,
-) -> std::result::Result<Found, G::Error> {
-    let mut found = Found::nothing(wants_ids);
+) -> std::result::Result<Vec<Found>, G::Error> {
+    let tasks = walk.tasks();
     if walk.rows_left() <= ROWS_ALONE {
-        for piece in &walk.pieces {
-            walk.look_at(piece, &mut found)?;
-        }
-    } else {
-        let parts: Vec<Found> = walk
-            .pieces
-            .par_iter()
-            .try_fold(
-                || Found::nothing(wants_ids),
-                |mut found, piece| {
-                    walk.look_at(piece, &mut found)?;
-                    Ok::<Found, G::Error>(found)
-                },
-            )
-            .collect::<std::result::Result<_, _>>()?;
-        found
-            .ids
-            .reserve(parts.iter().map(|part| part.ids.len()).sum());
-        for part in parts {
-            found.ids.extend_from_slice(&part.ids);
-            found.explain += part.explain;
-        }
+        return Ok(vec![walk.look_at(0..tasks, wants_ids)?]);
     }
-    found.explain += walk.explain();
-    Ok(found)
+    (0..tasks)
+        .into_par_iter()
+        .map(|task| walk.look_at(task..task + 1, wants_ids))
+        .collect()
 }
 
 /// The spans of a search, in order; a search of one span runs on the calling thread.
@@ -192,6 +214,14 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Of no query.
+    fn new() -> Self {
+        Self {
+            offsets: vec![0],
+            ..Self::default()
+        }
+    }
+
     /// Number of queries.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -217,10 +247,11 @@ impl Batch {
 /// As [`search`], for many queries at once, row-major as the rows are, and one ring for all of them or one
 /// for each. Each finds what it would find alone.
 ///
-/// Up to 256 queries share one pass over the rows, so that memory is read once for all of them. Besides the
-/// answer, of which there may be three copies for a while, the search holds these queries in the forms of its
-/// kernels, some 20 bytes a coordinate and at least 500 bytes each, and 4 bytes for each query and block of
-/// rows.
+/// Where there are boxes, each query asks them first. Up to 256 of the queries that they do not answer share one
+/// pass over the rows, so that memory is read once for all of them. Besides the answer, of which there may be
+/// three copies for a while, the search holds these queries in the forms of its kernels, some 20 bytes a
+/// coordinate and at least 500 bytes each, and 4 bytes for each query and block of rows; with boxes also 100
+/// bytes for each query, and on each thread a bit for each row.
 ///
 /// ```
 /// use ringdb_index::{Kernel, Ring, Rows, Segment, Trusted, search_many};
@@ -258,28 +289,52 @@ pub fn search_many<G: Guard>(
         let (rings, queries) = (rings.len(), n_queries);
         return Err(Error::RingCount { rings, queries }.into());
     }
-    check_environment()?;
     let field = Field::new(segment, kernel, guard);
-    let mut batch = Batch {
-        offsets: vec![0],
-        ..Batch::default()
-    };
-    if segment.has_boxes() {
-        let alone = queries.par_chunks(dims).enumerate().map(|(i, query)| {
-            let ring = rings.get(i).unwrap_or(&rings[0]);
-            search(segment, query, ring, kernel, guard)
-        });
-        for (ids, explain) in alone.collect::<std::result::Result<Vec<_>, _>>()? {
-            batch.ids.extend_from_slice(&ids);
-            batch.offsets.push(batch.ids.len());
-            batch.explain += explain;
-        }
-        return Ok(batch);
+    let ring = |i: usize| rings.get(i).unwrap_or(&rings[0]);
+    if !segment.has_boxes() {
+        return many_by_rows(&field, queries, ring);
     }
-    if n_queries < BATCH_QUERIES_MIN {
+    let found = queries.par_chunks(dims).enumerate();
+    let found = found.map(|(i, query)| by_boxes(segment, query, ring(i), kernel, guard));
+    let found: Vec<ByBoxes> = found.collect::<std::result::Result<_, _>>()?;
+    // Those that boxes did not answer go over the rows together.
+    let is_left = |found: &ByBoxes| matches!(found, ByBoxes::Left(_));
+    let left: Vec<usize> = (0..n_queries).filter(|&i| is_left(&found[i])).collect();
+    let queries_left = left.iter().flat_map(|&i| &queries[i * dims..][..dims]);
+    let queries_left: Vec<f32> = queries_left.copied().collect();
+    let by_rows = many_by_rows(&field, &queries_left, |i| ring(left[i]))?;
+    let mut batch = Batch::new();
+    batch.explain = by_rows.explain;
+    let mut next_left = 0;
+    for found in found {
+        match found {
+            ByBoxes::Found((ids, explain)) => {
+                batch.ids.extend_from_slice(&ids);
+                batch.explain += explain;
+            }
+            ByBoxes::Left(wasted) => {
+                batch.ids.extend_from_slice(by_rows.ids_of(next_left));
+                batch.explain += wasted;
+                next_left += 1;
+            }
+        }
+        batch.offsets.push(batch.ids.len());
+    }
+    Ok(batch)
+}
+
+/// What whole queries find without boxes, each in the ring of its number.
+fn many_by_rows<'a, G: Guard>(
+    field: &Field<'_, G>,
+    queries: &[f32],
+    ring: impl Fn(usize) -> &'a Ring + Sync,
+) -> std::result::Result<Batch, G::Error> {
+    check_environment()?;
+    let dims = field.rows.dims();
+    let mut batch = Batch::new();
+    if queries.len() / dims < BATCH_QUERIES_MIN {
         for (i, query) in queries.chunks(dims).enumerate() {
-            let ring = rings.get(i).unwrap_or(&rings[0]);
-            let (ids, explain) = search(segment, query, ring, kernel, guard)?;
+            let (ids, explain) = by_rows(field, query, ring(i))?;
             batch.ids.extend_from_slice(&ids);
             batch.offsets.push(batch.ids.len());
             batch.explain += explain;
@@ -288,10 +343,9 @@ pub fn search_many<G: Guard>(
     }
     for (pass, queries) in queries.chunks(PASS_QUERIES * dims).enumerate() {
         let asks = prepare_all(field.codes, queries, dims, |i| {
-            let ring = rings.get(pass * PASS_QUERIES + i).unwrap_or(&rings[0]);
-            ring.thresholds()
+            ring(pass * PASS_QUERIES + i).thresholds()
         })?;
-        search_pass(&field, &asks, &mut batch)?;
+        search_pass(field, &asks, &mut batch)?;
     }
     Ok(batch)
 }

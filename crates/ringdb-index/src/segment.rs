@@ -33,7 +33,7 @@ impl<'a> Segment<'a> {
     /// Rows with the codes that [`encode`](crate::encode) made of them.
     ///
     /// # Errors
-    /// [`Error::InvalidCodes`] if they are the codes of more or fewer rows, or of other dims.
+    /// [`Error::NotOfTheseRows`] if they are the codes of more or fewer rows, or of other dims.
     pub fn with_codes(rows: Rows<'a>, codes: Codes<'a>) -> Result<Self> {
         let frame = codes.frame();
         check_equal("dims of codes", frame.dims(), rows.dims())?;
@@ -50,7 +50,7 @@ impl<'a> Segment<'a> {
     /// they are of no use, and are passed over.
     ///
     /// # Errors
-    /// [`Error::InvalidCodes`] if they are the prefixes of more or fewer rows, or of other dims.
+    /// [`Error::NotOfTheseRows`] if they are the prefixes of more or fewer rows, or of other dims.
     pub fn and_prefix(self, prefix: Prefix<'a>) -> Result<Self> {
         let frame = prefix.frame();
         check_equal("dims of prefixes", frame.dims(), self.rows.dims())?;
@@ -62,7 +62,7 @@ impl<'a> Segment<'a> {
     /// The same with the boxes that [`arrange`](crate::arrange) made of these rows.
     ///
     /// # Errors
-    /// [`Error::InvalidCodes`] if they are the boxes of more or fewer rows, or of other dims.
+    /// [`Error::NotOfTheseRows`] if they are the boxes of more or fewer rows, or of other dims.
     pub fn and_boxes(self, boxes: Boxes<'a>) -> Result<Self> {
         let frame = boxes.frame();
         check_equal("dims of blocks", frame.dims(), self.rows.dims())?;
@@ -112,6 +112,6 @@ fn check_equal(what: &'static str, found: usize, expected: usize) -> Result<()> 
     let value = found as u64;
     match found == expected {
         true => Ok(()),
-        false => Err(Error::InvalidCodes { what, value }),
+        false => Err(Error::NotOfTheseRows { what, value }),
     }
 }

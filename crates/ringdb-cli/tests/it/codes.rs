@@ -147,6 +147,7 @@ fn an_explanation_in_json_ends_each_query() {
             "rows",
             "scan",
             "spans",
+            "left_boxes",
             "left_prefix",
             "switched",
         ];

@@ -27,7 +27,7 @@ impl<const D: usize> Bounds<D> {
         };
         for Record { row, .. } in records {
             for ((lo, hi), &x) in bounds.lo.iter_mut().zip(&mut bounds.hi).zip(row) {
-                (*lo, *hi) = (lo.min(x), hi.max(x));
+                (*lo, *hi) = (smaller(*lo, x), larger(*hi, x));
             }
         }
         bounds
@@ -39,8 +39,8 @@ impl<const D: usize> Bounds<D> {
             return Self::of(&[]);
         };
         rest.iter().fold(*first, |around, it| Self {
-            lo: std::array::from_fn(|d| around.lo[d].min(it.lo[d])),
-            hi: std::array::from_fn(|d| around.hi[d].max(it.hi[d])),
+            lo: std::array::from_fn(|d| smaller(around.lo[d], it.lo[d])),
+            hi: std::array::from_fn(|d| larger(around.hi[d], it.hi[d])),
         })
     }
 
@@ -52,6 +52,17 @@ impl<const D: usize> Bounds<D> {
             false => widest,
         })
     }
+}
+
+/// The smaller of two numbers, and of two zeros the negative one, so that the bytes do not depend on the order
+/// in which rows came.
+fn smaller(a: f32, b: f32) -> f32 {
+    if b.total_cmp(&a).is_lt() { b } else { a }
+}
+
+/// The larger of two numbers, and of two zeros the positive one.
+fn larger(a: f32, b: f32) -> f32 {
+    if b.total_cmp(&a).is_gt() { b } else { a }
 }
 
 /// All levels of boxes around rows in their order, the one with the fewest first, as lines.

@@ -95,9 +95,9 @@ impl BoxFrame {
     /// searches then do without them.
     ///
     /// # Errors
-    /// [`Error::InvalidCodes`] if they are the blocks of other rows.
+    /// [`Error::NotOfTheseRows`] if they are the blocks of other rows.
     pub fn read(blocks: &[u8], rows: usize, dims: usize) -> Result<Option<Self>> {
-        let invalid = |what, value| Error::InvalidCodes { what, value };
+        let invalid = |what, value| Error::NotOfTheseRows { what, value };
         let too_short = || invalid("bytes of blocks", blocks.len() as u64);
         let form = blocks.first_chunk::<4>().ok_or_else(too_short)?;
         if u32::from_le_bytes(*form) != FORM {
@@ -231,7 +231,7 @@ mod tests {
         let head = frame.head();
         assert_eq!(head.len(), BoxFrame::HEAD_BYTES);
         assert_eq!(BoxFrame::read(&head, 70_000, 3), Ok(Some(frame)));
-        let invalid = |what, value| Err(Error::InvalidCodes { what, value });
+        let invalid = |what, value| Err(Error::NotOfTheseRows { what, value });
         assert_eq!(
             BoxFrame::read(&head, 70_001, 3),
             invalid("rows of blocks", 70_000)

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// They must be what [`arrange`](crate::arrange) made of these rows.
 #[derive(Clone, Copy)]
 pub struct Boxes<'a> {
-    frame: &'a BoxFrame,
+    frame: BoxFrame,
     lines: &'a [Line],
     order: &'a [[u8; 4]],
 }
@@ -25,15 +25,15 @@ impl<'a> Boxes<'a> {
     /// [read](BoxFrame::read).
     ///
     /// # Errors
-    /// [`Error::InvalidCodes`] with a number of bytes if it is not the one that the frame asks for.
-    pub fn new(frame: &'a BoxFrame, blocks: &'a [u8], order: &'a [u8]) -> Result<Self> {
+    /// [`Error::NotOfTheseRows`] with a number of bytes if it is not the one that the frame asks for.
+    pub fn new(frame: BoxFrame, blocks: &'a [u8], order: &'a [u8]) -> Result<Self> {
         for (what, found, expected) in [
             ("bytes of blocks", blocks.len(), frame.blocks_bytes()),
             ("bytes of the order", order.len(), frame.order_bytes()),
         ] {
             if found != expected {
                 let value = found as u64;
-                return Err(Error::InvalidCodes { what, value });
+                return Err(Error::NotOfTheseRows { what, value });
             }
         }
         let (lines, _) = blocks.as_chunks::<LINE>();
@@ -47,8 +47,8 @@ impl<'a> Boxes<'a> {
 
     /// The size of what they were made of.
     #[must_use]
-    pub fn frame(&self) -> &'a BoxFrame {
-        self.frame
+    pub fn frame(&self) -> &BoxFrame {
+        &self.frame
     }
 
     /// Where the lines of a group of sixteen boxes lie, and how many boxes there are in it.

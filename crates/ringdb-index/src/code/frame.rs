@@ -112,10 +112,10 @@ impl CodeFrame {
     /// they are of a form that this library does not know.
     ///
     /// # Errors
-    /// [`Error::InvalidCodes`] naming what does not fit: too few bytes, other rows, or a number that no
+    /// [`Error::NotOfTheseRows`] naming what does not fit: too few bytes, other rows, or a number that no
     /// frame has.
     pub fn read(codes: &[u8], rows: usize, dims: usize) -> Result<Option<Self>> {
-        let invalid = |what, value| Error::InvalidCodes { what, value };
+        let invalid = |what, value| Error::NotOfTheseRows { what, value };
         if dims > DIMS_MAX {
             return Err(invalid("dims of codes", dims as u64));
         }

@@ -27,13 +27,13 @@ impl<'a> Codes<'a> {
     /// `frame` was [read](CodeFrame::read), then the fine codes.
     ///
     /// # Errors
-    /// [`Error::InvalidCodes`] with the number of bytes if it is not the one that the frame asks for.
+    /// [`Error::NotOfTheseRows`] with the number of bytes if it is not the one that the frame asks for.
     pub fn new(frame: &'a CodeFrame, codes: &'a [u8], fine: &'a [u8]) -> Result<Self> {
         let check = |what, found: usize, expected: usize| {
             let value = found as u64;
             (found == expected)
                 .then_some(())
-                .ok_or(Error::InvalidCodes { what, value })
+                .ok_or(Error::NotOfTheseRows { what, value })
         };
         check("bytes of codes", codes.len(), frame.codes_bytes())?;
         check("bytes of fine codes", fine.len(), frame.fine_bytes())?;

@@ -60,5 +60,11 @@ fn s64<const D: usize>(x: &[f32; D], q: &[f64; D]) -> f64 {
         let difference = f64::from(x[l]) - q[l];
         s[l] = difference * difference;
     }
+    tree(&s)
+}
+
+/// The tree of the definition.
+#[inline(always)]
+pub(super) fn tree(s: &[f64; 8]) -> f64 {
     ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
 }

@@ -8,6 +8,7 @@ use super::boxes;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
 use super::codes::{self, CodeChunk, CodeLanes, Judged, Masks};
 use super::lanes::{self, Lanes};
+use super::narrow::tree;
 use super::prefix::{self, PrefixChunk, PrefixLanes};
 use crate::boxes::{BLOCK_TILES, BoxQuery};
 use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, FramedRows, GROUP, Line, TILE_ROWS};
@@ -135,7 +136,7 @@ impl Lanes for Scalar {
 
     #[inline(always)]
     fn tree_sum(self, s: Self::Sums) -> f64 {
-        ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
+        tree(&s)
     }
 }
 

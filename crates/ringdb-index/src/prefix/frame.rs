@@ -180,7 +180,7 @@ impl PrefixFrame {
     /// they are of a form that this library does not know.
     ///
     /// # Errors
-    /// [`Error::InvalidCodes`] naming what does not fit: too few bytes, other rows, or a number that no
+    /// [`Error::NotOfTheseRows`] naming what does not fit: too few bytes, other rows, or a number that no
     /// frame has.
     pub fn read(prefixes: &[u8], rows: usize, dims: usize) -> Result<Option<Self>> {
         let Some(head) = FixedHead::read(prefixes, rows, dims)? else {
@@ -274,7 +274,7 @@ impl FixedHead {
 }
 
 fn invalid(what: &'static str, value: u64) -> Error {
-    Error::InvalidCodes { what, value }
+    Error::NotOfTheseRows { what, value }
 }
 
 /// `|I - R R'|` (Frobenius) of a rotation as it is stored.

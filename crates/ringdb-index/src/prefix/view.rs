@@ -25,12 +25,12 @@ impl<'a> Prefix<'a> {
     /// [read](PrefixFrame::read).
     ///
     /// # Errors
-    /// [`Error::InvalidCodes`] with the number of bytes if it is not the one that the frame asks for.
+    /// [`Error::NotOfTheseRows`] with the number of bytes if it is not the one that the frame asks for.
     pub fn new(frame: &'a PrefixFrame, prefixes: &'a [u8]) -> Result<Self> {
         if prefixes.len() != frame.bytes() {
             let value = prefixes.len() as u64;
             let what = "bytes of prefixes";
-            return Err(Error::InvalidCodes { what, value });
+            return Err(Error::NotOfTheseRows { what, value });
         }
         let (tiles, _) = prefixes[frame.head_bytes()..].as_chunks::<LINE>();
         Ok(Self { frame, tiles })

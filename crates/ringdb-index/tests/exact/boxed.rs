@@ -6,9 +6,10 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use ringdb_index::{
     Arranged, BOX_DIMS_MAX, BoxFrame, Boxes, Error, Explain, Guard, Kernel, Ring, Rows, Segment,
-    Tier, Trusted, arrange, count, distance, search, search_many,
+    Tier, Trusted, arrange, boxes_pay, count, distance, search, search_many,
 };
 
+use crate::coded::Coded;
 use crate::data::{KINDS, Kind};
 use crate::{SEED, bounds_at, is_inside, kernels};
 
@@ -46,7 +47,7 @@ impl Boxed {
     }
 
     fn segment(&self) -> Segment<'_> {
-        let boxes = Boxes::new(&self.frame, &self.blocks, &self.order).expect("their sizes");
+        let boxes = Boxes::new(self.frame, &self.blocks, &self.order).expect("their sizes");
         let segment = Segment::new(self.rows()).and_boxes(boxes);
         segment.expect("boxes of these rows")
     }
@@ -56,7 +57,7 @@ impl Boxed {
         ids.iter().map(|&id| u32::from_le_bytes(id)).collect()
     }
 
-    /// The ids by definition, ascending, and the distances of all rows.
+    /// The distances of all rows.
     fn by_definition(&self, query: &[f32]) -> Vec<f64> {
         let rows = self.data.chunks(self.frame.dims());
         rows.map(|row| distance(row, query)).collect()
@@ -72,9 +73,13 @@ fn check_explain(explain: &Explain, rows: Rows<'_>, hits: usize) {
     assert!(boxes.bytes > 0 || n == 0, "{explain}");
     let groups = boxes.bytes / (128 * rows.dims() as u64);
     assert_eq!(boxes.bytes, groups * 128 * rows.dims() as u64, "{explain}");
-    match explain.switched() {
-        0 => assert_eq!((boxes.rows, scan.rows), (n, 0), "{explain}"),
-        _ => assert_eq!((boxes.rows, scan.rows), (0, n), "{explain}"),
+    assert_eq!(explain.switched(), 0, "{explain}");
+    match explain.left_boxes() {
+        0 => {
+            assert_eq!((boxes.rows, scan.rows), (n, 0), "{explain}");
+            assert_eq!(explain.spans(), 1, "{explain}");
+        }
+        left => assert_eq!((left, boxes.rows, scan.rows), (1, 0, n), "{explain}"),
     }
     assert_eq!(boxes.unsure, exact.rows, "{explain}");
     for tier in Tier::ALL {
@@ -98,7 +103,7 @@ fn check_explain(explain: &Explain, rows: Rows<'_>, hits: usize) {
 #[test]
 fn boxes_find_what_the_definition_says() {
     println!("seed {SEED:#x}");
-    let (mut asked, mut by_boxes, mut switched) = (0, 0, 0);
+    let (mut asked, mut by_boxes, mut left) = (0, 0, 0);
     for dims in 1..=BOX_DIMS_MAX {
         for (k, kind) in KINDS.into_iter().enumerate() {
             let mut rng = SmallRng::seed_from_u64(SEED + (dims * 100 + k) as u64);
@@ -137,7 +142,7 @@ fn boxes_find_what_the_definition_says() {
                             asked += 1;
                             let boxes = counted.tier(Tier::Boxes);
                             by_boxes += u64::from(boxes.inside > 0 && boxes.outside > 0);
-                            switched += explain.switched();
+                            left += explain.left_boxes();
                         }
                     }
                 }
@@ -146,9 +151,9 @@ fn boxes_find_what_the_definition_says() {
     }
     kernels();
     println!(
-        "{asked} searches, {by_boxes} with boxes inside and outside, {switched} turned to the scan"
+        "{asked} searches, {by_boxes} with boxes inside and outside, {left} turned to the scan"
     );
-    assert!(by_boxes > asked / 30 && switched > asked / 30 && asked - switched > asked / 10);
+    assert!(by_boxes > asked / 30 && left > asked / 30 && asked - left > asked / 10);
 }
 
 /// A bound that is off by one number is found out by a ring whose bound is the distance of a row.
@@ -166,14 +171,14 @@ fn a_box_that_is_too_small_by_one_number_loses_hits() {
     let query = [lower - 1.0, boxed.data[row * dims + 1]];
     let d = distance(&boxed.data[row * dims..][..dims], &query);
     let ring = Ring::within(d).expect("a legal bound");
-    let ids = |boxed: &Boxed| {
-        search(boxed.segment(), &query, &ring, Kernel::fastest(), &Trusted)
+    let hits = |boxed: &Boxed| {
+        count(boxed.segment(), &query, &ring, Kernel::fastest(), &Trusted)
             .expect("a legal search")
             .0
     };
-    assert_eq!(ids(&boxed), [row as u32]);
+    assert_eq!(hits(&boxed), 1);
     boxed.blocks[first..first + 4].copy_from_slice(&lower.next_up().to_le_bytes());
-    assert_eq!(ids(&boxed), [0; 0]);
+    assert_eq!(hits(&boxed), 0);
 }
 
 /// Each row has one place, whatever the number of threads.
@@ -205,6 +210,50 @@ fn the_order_holds_every_row_once_and_depends_on_rows_alone() {
                 "{kind:?}"
             );
         }
+    }
+}
+
+/// Files are written by one version of this library and searched by another.
+#[test]
+fn the_bytes_of_boxes_are_always_the_same() {
+    let data: Vec<f32> = (0..3_000_u32).map(|i| (i * i % 1_009) as f32).collect();
+    let boxed = Boxed::new(data, 3);
+    for block in boxed.ids().chunks(64) {
+        assert!(block.is_sorted());
+    }
+    // FNV-1a.
+    let sum = |bytes: &[u8]| {
+        bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, &byte| {
+            (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        })
+    };
+    assert_eq!(
+        sum(&boxed.blocks),
+        0x5dc4_c180_1deb_5712,
+        "{:#x}",
+        sum(&boxed.blocks)
+    );
+    assert_eq!(
+        sum(&boxed.order),
+        0x6d8b_4bf7_30a1_bbe9,
+        "{:#x}",
+        sum(&boxed.order)
+    );
+}
+
+/// Which of two equal numbers is the smaller one does not depend on which came first.
+#[test]
+fn bounds_tell_zeros_of_both_signs_apart() {
+    for first in [0.0, -0.0] {
+        let data: Vec<f32> = (0..64)
+            .map(|i| if i % 2 == 0 { first } else { -first })
+            .collect();
+        let boxed = Boxed::new(data, 1);
+        let bound = |line: usize| {
+            let at = BoxFrame::HEAD_BYTES + 64 * line;
+            f32::from_le_bytes(*boxed.blocks[at..].first_chunk().expect("a bound"))
+        };
+        assert!(bound(0).is_sign_negative() && bound(1).is_sign_positive());
     }
 }
 
@@ -288,7 +337,7 @@ impl Guard for Refusing {
     }
 
     fn order(&self, bytes: Range<usize>) -> Result<(), Self> {
-        assert!(bytes.end > bytes.start && bytes.end <= 4 * 5_000);
+        assert!(bytes.end > bytes.start && bytes.end <= 4 * 400_000);
         match self {
             Self::Order => Err(*self),
             _ => Ok(()),
@@ -319,23 +368,137 @@ fn nothing_is_read_that_the_guard_does_not_let_pass() {
     assert_eq!(counted.expect("nothing in the way").0, found.len() as u64);
 }
 
-/// Where nothing is checked an order may name rows that are not there; that is no reason to panic.
+/// On all threads as on one.
 #[test]
-fn ids_of_no_row_end_no_search() {
+fn a_guard_ends_large_searches_too() {
+    println!("seed {SEED:#x}");
+    let mut rng = SmallRng::seed_from_u64(SEED);
+    let (n, dims) = (400_000, 3);
+    let boxed = Boxed::new(Kind::Uniform.rows(n, dims, &mut rng), dims);
+    let ring = Ring::within(0.8).expect("a legal bound");
+    let query = [0.1, 0.2, 0.3];
+    let ids = |guard| search(boxed.segment(), &query, &ring, Kernel::fastest(), &guard);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    pool.expect("a pool").install(|| {
+        let (found, explain) = ids(Refusing::Nothing).expect("nothing in the way");
+        assert_eq!((explain.left_boxes(), explain.spans()), (0, 1), "{explain}");
+        assert!(found.len() > 70_000);
+        for guard in [Refusing::RowsOfBlocks, Refusing::Order] {
+            assert_eq!(ids(guard).err(), Some(guard));
+        }
+    });
+}
+
+/// Where nothing is checked an order may name rows that are not there.
+#[test]
+fn an_id_of_no_row_is_refused() {
     let mut rng = SmallRng::seed_from_u64(SEED);
     let mut boxed = Boxed::new(Kind::Uniform.rows(9_000, 2, &mut rng), 2);
     boxed.order.fill(0xff);
-    for d in [0.01, 0.3] {
+    let what = "id in the order of rows";
+    let value = u64::from(u32::MAX);
+    for d in [0.01, 0.2] {
         let ring = Ring::within(d).expect("a legal bound");
-        let found = search(
-            boxed.segment(),
-            &[0.0, 0.0],
-            &ring,
-            Kernel::fastest(),
-            &Trusted,
-        );
-        let (ids, _) = found.expect("a legal search");
-        assert!(ids.iter().all(|&id| id == u32::MAX));
+        let query = &boxed.data[..2];
+        let found = search(boxed.segment(), query, &ring, Kernel::fastest(), &Trusted);
+        assert_eq!(found.err(), Some(Error::NotOfTheseRows { what, value }));
+    }
+}
+
+/// Where nothing is checked answers are wrong, and no more than that.
+#[test]
+fn damaged_boxes_end_in_an_answer_or_an_error() {
+    println!("seed {SEED:#x}");
+    let mut rng = SmallRng::seed_from_u64(SEED);
+    let (mut answers, mut errors) = (0, 0);
+    for round in 0..300 {
+        let dims = rng.random_range(1..=BOX_DIMS_MAX);
+        let n = rng.random_range(1..3_000);
+        let mut boxed = Boxed::new(Kind::Uniform.rows(n, dims, &mut rng), dims);
+        let every = [1, 10, 1_000][round % 3];
+        for byte in &mut boxed.blocks[BoxFrame::HEAD_BYTES..] {
+            if rng.random_range(0..every) == 0 {
+                *byte = rng.random();
+            }
+        }
+        if round % 2 == 0 {
+            for byte in &mut boxed.order {
+                if rng.random_range(0..every) == 0 {
+                    *byte = rng.random();
+                }
+            }
+        }
+        let query = Kind::Uniform.rows(1, dims, &mut rng);
+        for kernel in Kernel::available() {
+            for d in [0.0, 0.1, 0.5, 1e30] {
+                let ring = Ring::within(d).expect("a legal bound");
+                match search(boxed.segment(), &query, &ring, kernel, &Trusted) {
+                    Ok((ids, _)) => {
+                        answers += 1;
+                        assert!(ids.is_sorted() && ids.last().is_none_or(|&id| id < n as u32));
+                    }
+                    Err(Error::NotOfTheseRows { value, .. }) => {
+                        errors += 1;
+                        assert!(value >= n as u64);
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+                let (hits, _) = count(boxed.segment(), &query, &ring, kernel, &Trusted)
+                    .expect("no ids to be refused");
+                assert!(hits <= n as u64);
+            }
+        }
+    }
+    println!("{answers} answers, {errors} errors");
+    assert!(answers > 1_000 && errors > 10);
+}
+
+/// Boxes are asked first; what they do not answer goes to the codes, many queries together.
+#[test]
+fn codes_beside_boxes_take_what_boxes_leave() {
+    println!("seed {SEED:#x}");
+    let mut rng = SmallRng::seed_from_u64(SEED);
+    let (n, dims) = (6_000, 6);
+    let boxed = Boxed::new(Kind::Uniform.rows(n, dims, &mut rng), dims);
+    let coded = Coded::new(&boxed.data, dims);
+    let boxes = Boxes::new(boxed.frame, &boxed.blocks, &boxed.order).expect("their sizes");
+    let segment = coded.segment(boxed.rows()).and_boxes(boxes);
+    let segment = segment.expect("boxes of these rows");
+    let queries = &boxed.data[..12 * dims];
+    for wide in [1, 3, 7, 12] {
+        let rings: Vec<Ring> = (0..12)
+            .map(|i| Ring::within(if i < wide { 1.6 } else { 0.05 }).expect("a legal bound"))
+            .collect();
+        for kernel in kernels() {
+            let found = search_many(segment, queries, &rings, kernel, &Trusted);
+            let found = found.expect("a legal search");
+            let plain = search_many(
+                Segment::new(boxed.rows()),
+                queries,
+                &rings,
+                kernel,
+                &Trusted,
+            );
+            let plain = plain.expect("a legal search");
+            assert!((&found.offsets, &found.ids) == (&plain.offsets, &plain.ids));
+            let of = |tier| found.explain.tier(tier);
+            assert_eq!(found.explain.left_boxes(), wide as u64);
+            assert_eq!(of(Tier::Boxes).rows, (n * (12 - wide)) as u64);
+            assert_eq!(
+                of(Tier::Codes).rows + of(Tier::Scan).rows,
+                (n * wide) as u64
+            );
+            assert!(of(Tier::Codes).bytes > 0, "codes were asked");
+            let text = found.explain.to_string();
+            assert!(
+                text.contains(&format!("\nboxes left {wide} times\n")),
+                "{text}"
+            );
+            let (_, one) = search(segment, &queries[..dims], &rings[0], kernel, &Trusted)
+                .expect("a legal search");
+            assert_eq!(one.left_boxes(), 1);
+            assert!(one.tier(Tier::Codes).bytes > 0, "codes were asked");
+        }
     }
 }
 
@@ -343,21 +506,21 @@ fn ids_of_no_row_end_no_search() {
 fn boxes_of_other_rows_are_refused() {
     let mut rng = SmallRng::seed_from_u64(SEED);
     let boxed = Boxed::new(Kind::Uniform.rows(100, 3, &mut rng), 3);
-    let cut = Boxes::new(&boxed.frame, &boxed.blocks[1..], &boxed.order);
+    let cut = Boxes::new(boxed.frame, &boxed.blocks[1..], &boxed.order);
     let value = boxed.blocks.len() as u64 - 1;
     let what = "bytes of blocks";
-    assert_eq!(cut.err(), Some(Error::InvalidCodes { what, value }));
-    let cut = Boxes::new(&boxed.frame, &boxed.blocks, &boxed.order[4..]);
+    assert_eq!(cut.err(), Some(Error::NotOfTheseRows { what, value }));
+    let cut = Boxes::new(boxed.frame, &boxed.blocks, &boxed.order[4..]);
     let (what, value) = ("bytes of the order", 396);
-    assert_eq!(cut.err(), Some(Error::InvalidCodes { what, value }));
-    let boxes = Boxes::new(&boxed.frame, &boxed.blocks, &boxed.order).expect("their sizes");
+    assert_eq!(cut.err(), Some(Error::NotOfTheseRows { what, value }));
+    let boxes = Boxes::new(boxed.frame, &boxed.blocks, &boxed.order).expect("their sizes");
     for (rows, dims, what, value) in [
         (99, 3, "rows of blocks", 100),
         (150, 2, "dims of blocks", 3),
     ] {
         let rows = Rows::new(&boxed.data[..rows * dims], dims).expect("whole rows");
         let refused = Segment::new(rows).and_boxes(boxes).err();
-        assert_eq!(refused, Some(Error::InvalidCodes { what, value }));
+        assert_eq!(refused, Some(Error::NotOfTheseRows { what, value }));
     }
     let wide = vec![0.0; 26];
     let rows = Rows::new(&wide, 13).expect("whole rows");
@@ -373,11 +536,9 @@ fn boxes_are_chosen_where_they_decide_most_rows() {
     let mut rng = SmallRng::seed_from_u64(SEED);
     let mut pays = |kind: Kind, n: usize, dims: usize| {
         let data = kind.rows(n, dims, &mut rng);
-        let rows = Rows::new(&data, dims).expect("whole rows");
-        let frame = BoxFrame::of(rows).expect("a plain environment");
-        assert!(frame.is_none_or(|it| (it.rows(), it.dims()) == (n, dims)));
-        frame.is_some()
+        boxes_pay(Rows::new(&data, dims).expect("whole rows")).expect("a plain environment")
     };
+    assert_eq!(boxes_pay(Rows::new(&[], 3).expect("no rows")), Ok(false));
     for dims in 1..=3 {
         for kind in [Kind::Uniform, Kind::Lattice, Kind::Cluster, Kind::AllEqual] {
             assert!(pays(kind, 40_000, dims), "{kind:?} {dims}");
