@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use ringdb::{Codes, Ring};
+use ringdb::{Boxes, Codes, Ring};
 
 use crate::range;
 
@@ -47,7 +47,7 @@ pub(crate) enum Command {
     /// Makes a new database of what is whole in a damaged one
     #[command(after_help = SALVAGE_HELP)]
     Salvage(Salvage),
-    /// Makes the codes of a database anew, from its vectors
+    /// Makes the codes and boxes of a database anew, from its vectors
     #[command(after_help = REBUILD_HELP)]
     RebuildCodes(RebuildCodes),
 }
@@ -57,7 +57,7 @@ pub(crate) enum Command {
 pub(crate) struct Opened {
     /// The directory of the database
     pub(crate) db: PathBuf,
-    /// Does not open the codes, which may be damaged or missing; what is found is the same
+    /// Opens neither codes nor boxes, which may be damaged or missing; what is found is the same
     #[arg(long)]
     pub(crate) no_codes: bool,
 }
@@ -72,8 +72,8 @@ const SALVAGE_HELP: &str = "\
 The file salvaged.csv in OUT tells of each vector of the old database, in order:
   old id,new id,reason
 Without a new id it was left out for this reason; with both, it was kept without its payload.
-If not one vector can be kept, nothing is made and the message says why. The new database has codes if the old
-one had some, damaged or not; if its MANIFEST is lost, as a new one of its size.
+If not one vector can be kept, nothing is made and the message says why. The new database has codes and
+boxes if the old one had some, damaged or not; if its MANIFEST is lost, as a new one of its size.
 
 Exit codes:
   0  done, unless all was lost, and when the reader of the output went away
@@ -93,7 +93,7 @@ pub(crate) struct Salvage {
 }
 
 const REBUILD_HELP: &str = "\
-The codes that the database has are not read and may be damaged; all else is checked and stays the same.
+The codes and boxes that the database has are not read and may be damaged; all else is checked and stays the same.
 The new database is written beside the old one and takes its place in one step.
 
 Exit codes:
@@ -106,12 +106,15 @@ pub(crate) struct RebuildCodes {
     /// The directory of the database
     pub(crate) db: PathBuf,
     /// Whether the database has codes from now on
-    #[arg(long, value_enum, default_value_t = Rule::Keep)]
-    pub(crate) codes: Rule,
+    #[arg(long, value_enum, default_value_t = CodeRule::Keep)]
+    pub(crate) codes: CodeRule,
+    /// Whether the database has boxes from now on
+    #[arg(long, value_enum, default_value_t = BoxRule::Keep)]
+    pub(crate) boxes: BoxRule,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Rule {
+pub(crate) enum CodeRule {
     /// If there are 65 536 vectors or more, of 16 dims or more; with a prefix where that pays
     Auto,
     /// In any case, unless there are no vectors; with a prefix
@@ -122,7 +125,7 @@ pub(crate) enum Rule {
     Keep,
 }
 
-impl Rule {
+impl CodeRule {
     /// The same in the library's words.
     pub(crate) fn codes(self) -> Codes {
         match self {
@@ -130,6 +133,30 @@ impl Rule {
             Self::On => Codes::On,
             Self::Off => Codes::Off,
             Self::Keep => Codes::Keep,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BoxRule {
+    /// If there are 4 096 vectors or more, of up to 12 dims, and a sample says that boxes decide most of them
+    Auto,
+    /// In any case, unless there are no vectors; an error with more than 12 dims
+    On,
+    /// In no case
+    Off,
+    /// If the database had boxes before, damaged or not; auto if nothing tells
+    Keep,
+}
+
+impl BoxRule {
+    /// The same in the library's words.
+    pub(crate) fn boxes(self) -> Boxes {
+        match self {
+            Self::Auto => Boxes::Auto,
+            Self::On => Boxes::On,
+            Self::Off => Boxes::Off,
+            Self::Keep => Boxes::Keep,
         }
     }
 }
@@ -148,8 +175,11 @@ pub(crate) struct Build {
     #[arg(long)]
     pub(crate) replace: bool,
     /// Whether the database gets codes: searches read fewer bytes, and find the same
-    #[arg(long, value_enum, default_value_t = Rule::Auto)]
-    pub(crate) codes: Rule,
+    #[arg(long, value_enum, default_value_t = CodeRule::Auto)]
+    pub(crate) codes: CodeRule,
+    /// Whether the database gets boxes: searches of few dims look at few vectors, and find the same
+    #[arg(long, value_enum, default_value_t = BoxRule::Auto)]
+    pub(crate) boxes: BoxRule,
 }
 
 const QUERY_HELP: &str = "\

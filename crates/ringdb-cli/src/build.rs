@@ -28,7 +28,8 @@ pub(crate) fn run(args: &args::Build, out: &mut impl Write) -> Result<(), Error>
         .persist(&args.db)
         .replace(args.replace)
         .codec(codec)
-        .codes(args.codes.codes());
+        .codes(args.codes.codes())
+        .boxes(args.boxes.boxes());
 
     build(options, args, &vectors, lines)?;
     writeln!(

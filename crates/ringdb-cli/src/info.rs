@@ -27,6 +27,12 @@ pub(crate) fn run(args: &args::Opened, out: &mut impl Write) -> Result<(), Error
         false => "none",
     };
     writeln!(out, "codes     {codes}")?;
+    let boxes = match db.has_boxes() {
+        _ if args.no_codes => "not looked at",
+        true => "blocks.bin, order.bin",
+        false => "none",
+    };
+    writeln!(out, "boxes     {boxes}")?;
 
     let files = files(dir)?;
     let bytes: Vec<String> = files.iter().map(|file| grouped(file.bytes)).collect();

@@ -14,7 +14,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::footer::{Frame, file_bytes};
 use crate::header::Header;
-use crate::layout::{CODES, FINE, Kind, PREFIX};
+use crate::layout::{DERIVED_FILES, Kind};
 use crate::manifest::{FileEntry, Manifest};
 use crate::mapped::GrowingMemory;
 
@@ -80,15 +80,21 @@ pub struct DerivedNames {
     pub fine: bool,
     /// Whether there is a `prefix.bin`.
     pub prefix: bool,
+    /// Whether there is a `blocks.bin`.
+    pub blocks: bool,
+    /// Whether there is an `order.bin`.
+    pub order: bool,
 }
 
 impl DerivedNames {
     pub(crate) fn of(manifest: &Manifest) -> Self {
-        let [codes, fine, prefix] = manifest.derived.map(|entry| entry.is_some());
+        let [codes, fine, prefix, blocks, order] = manifest.derived.map(|entry| entry.is_some());
         Self {
             codes,
             fine,
             prefix,
+            blocks,
+            order,
         }
     }
 }
@@ -102,33 +108,42 @@ pub struct DerivedWriter<'a> {
     codes: Sink<'a>,
     fine: Sink<'a>,
     prefix: Sink<'a>,
+    blocks: Sink<'a>,
+    order: Sink<'a>,
     before: Option<DerivedNames>,
 }
 
 impl<'a> DerivedWriter<'a> {
     /// For a segment in memory.
     pub(crate) fn in_memory() -> Self {
-        let sink = |kind, name| {
+        let sink = |(kind, name)| {
             let path = PathBuf::from(format!("memory for {name}"));
             Sink::new(kind, path, Target::Memory(GrowingMemory::default()))
         };
-        Self {
-            codes: sink(Kind::Codes, CODES),
-            fine: sink(Kind::Fine, FINE),
-            prefix: sink(Kind::Prefix, PREFIX),
-            before: None,
-        }
+        Self::of(DERIVED_FILES.map(sink), None)
     }
 
     /// For the segment in a directory, made of or in place of a database with these derived files.
     pub(crate) fn staged(disk: &'a dyn Disk, segment: &Path, before: Option<DerivedNames>) -> Self {
-        let sink = |kind, name| Sink::new(kind, segment.join(name), Target::File(disk, None));
+        let sink = |(kind, name)| Sink::new(kind, segment.join(name), Target::File(disk, None));
+        Self::of(DERIVED_FILES.map(sink), before)
+    }
+
+    fn of(sinks: [Sink<'a>; DERIVED_FILES.len()], before: Option<DerivedNames>) -> Self {
+        let [codes, fine, prefix, blocks, order] = sinks;
         Self {
-            codes: sink(Kind::Codes, CODES),
-            fine: sink(Kind::Fine, FINE),
-            prefix: sink(Kind::Prefix, PREFIX),
+            codes,
+            fine,
+            prefix,
+            blocks,
+            order,
             before,
         }
+    }
+
+    /// In the order of [`DERIVED_FILES`].
+    fn into_sinks(self) -> [Sink<'a>; DERIVED_FILES.len()] {
+        [self.codes, self.fine, self.prefix, self.blocks, self.order]
     }
 
     /// Which derived files the database has that this one takes the place of or is made of. `None` if there
@@ -138,8 +153,8 @@ impl<'a> DerivedWriter<'a> {
         self.before
     }
 
-    /// Makes room in memory for as many more bytes of each, which spares copies while they grow. Does
-    /// nothing where they go to files.
+    /// Makes room in memory for as many more bytes of codes, fine codes and prefixes, which spares copies while
+    /// they grow. Does nothing where they go to files.
     ///
     /// # Errors
     /// [`Error::Io`] if there is not as much memory.
@@ -147,6 +162,15 @@ impl<'a> DerivedWriter<'a> {
         self.codes.reserve(codes)?;
         self.fine.reserve(fine)?;
         self.prefix.reserve(prefix)
+    }
+
+    /// As [`Self::reserve`], for blocks and their order.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if there is not as much memory.
+    pub fn reserve_blocks(&mut self, blocks: usize, order: usize) -> Result<()> {
+        self.blocks.reserve(blocks)?;
+        self.order.reserve(order)
     }
 
     /// Adds bytes at the end of `codes.bin`. After an error the segment can no longer be committed.
@@ -173,25 +197,45 @@ impl<'a> DerivedWriter<'a> {
         self.prefix.append(bytes)
     }
 
+    /// Adds bytes at the end of `blocks.bin`. After an error the segment can no longer be committed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if memory or disk are full.
+    pub fn blocks(&mut self, bytes: &[u8]) -> Result<()> {
+        self.blocks.append(bytes)
+    }
+
+    /// Adds bytes at the end of `order.bin`. After an error the segment can no longer be committed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if memory or disk are full.
+    pub fn order(&mut self, bytes: &[u8]) -> Result<()> {
+        self.order.append(bytes)
+    }
+
     /// Ends the writing of what is in memory, in the order of
     /// [`DERIVED_FILES`](crate::layout::DERIVED_FILES), as in [`Self::finish`].
-    pub(crate) fn into_memory(self) -> Result<[Option<Derived>; 3]> {
-        Ok([
-            self.codes.into_memory()?,
-            self.fine.into_memory()?,
-            self.prefix.into_memory()?,
-        ])
+    pub(crate) fn into_memory(self) -> Result<[Option<Derived>; DERIVED_FILES.len()]> {
+        each(self.into_sinks(), Sink::into_memory)
     }
 
     /// Completes the files and makes them durable. Their headers say what `header` does, but for the kind
     /// and the length of the body.
-    pub(crate) fn finish(self, header: Header) -> Result<[Option<FileEntry>; 3]> {
-        Ok([
-            self.codes.finish(header)?,
-            self.fine.finish(header)?,
-            self.prefix.finish(header)?,
-        ])
+    pub(crate) fn finish(self, header: Header) -> Result<[Option<FileEntry>; DERIVED_FILES.len()]> {
+        each(self.into_sinks(), |sink| sink.finish(header))
     }
+}
+
+/// What becomes of each, up to the first error.
+fn each<'a, R, const N: usize>(
+    sinks: [Sink<'a>; N],
+    become_it: impl Fn(Sink<'a>) -> Result<Option<R>>,
+) -> Result<[Option<R>; N]> {
+    let mut all = [const { None }; N];
+    for (place, sink) in all.iter_mut().zip(sinks) {
+        *place = become_it(sink)?;
+    }
+    Ok(all)
 }
 
 /// Takes the bytes of one derived file.

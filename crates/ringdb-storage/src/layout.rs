@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Codes = 5,
     Fine = 6,
     Prefix = 7,
+    Blocks = 8,
+    Order = 9,
 }
 
 /// Names the live segment; its rename is the moment at which a database comes into being.
@@ -29,18 +31,24 @@ pub(crate) const CODES: &str = "codes.bin";
 pub(crate) const FINE: &str = "fine.bin";
 /// Prefixes of the same rows, if it has any.
 pub(crate) const PREFIX: &str = "prefix.bin";
+/// The same rows in an order in which neighbours are near each other, with boxes around them, if it has any.
+pub(crate) const BLOCKS: &str = "blocks.bin";
+/// The ids of the rows in that order, if it has one.
+pub(crate) const ORDER: &str = "order.bin";
 /// The files that every segment has, in order of their names.
 pub(crate) const SEGMENT_FILES: [(Kind, &str); 3] = [
     (Kind::Offsets, OFFSETS),
     (Kind::Payloads, PAYLOADS),
     (Kind::Vectors, VECTORS),
 ];
-/// The files that a segment may have, in order of their names: what is in them can be computed again
+/// The files that a segment may have, in order of their kinds: what is in them can be computed again
 /// from its rows.
-pub(crate) const DERIVED_FILES: [(Kind, &str); 3] = [
+pub(crate) const DERIVED_FILES: [(Kind, &str); 5] = [
     (Kind::Codes, CODES),
     (Kind::Fine, FINE),
     (Kind::Prefix, PREFIX),
+    (Kind::Blocks, BLOCKS),
+    (Kind::Order, ORDER),
 ];
 
 /// The names of all files that a segment may have and, behind them, of those that it has.

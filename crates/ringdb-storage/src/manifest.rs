@@ -251,12 +251,14 @@ mod tests {
                 file_bytes: n << 32,
                 crc: n as u32,
             }),
-            derived: [None; 3],
+            derived: [None; 5],
         }
     }
 
+    const ALL: [Option<u64>; 5] = [Some(5), Some(6), Some(7), Some(8), Some(9)];
+
     /// One that names derived files.
-    fn with_derived(derived: [Option<u64>; 3]) -> Manifest {
+    fn with_derived(derived: [Option<u64>; 5]) -> Manifest {
         let entry = |n| FileEntry {
             file_bytes: n,
             crc: !(n as u32),
@@ -274,11 +276,13 @@ mod tests {
     #[test]
     fn a_manifest_comes_back_as_it_was() {
         for derived in [
-            [None; 3],
-            [Some(5), None, None],
-            [None, Some(6), None],
-            [None, None, Some(7)],
-            [Some(5), Some(6), Some(7)],
+            [None; 5],
+            [Some(5), None, None, None, None],
+            [None, Some(6), None, None, None],
+            [None, None, Some(7), None, None],
+            [None, None, None, Some(8), None],
+            [None, None, None, None, Some(9)],
+            ALL,
         ] {
             let manifest = with_derived(derived);
             assert_eq!(decode(&manifest.encode()).unwrap(), manifest);
@@ -292,15 +296,14 @@ mod tests {
 
     #[test]
     fn derived_files_are_behind_the_others_and_marked_as_optional() {
-        let [plain, derived] =
-            [manifest(), with_derived([Some(5), Some(6), Some(7)])].map(|manifest| {
-                let whole = manifest.encode();
-                let frame = Frame::parse(Path::new("M"), Kind::Manifest, &whole).unwrap();
-                whole[frame.body].to_vec()
-            });
+        let [plain, derived] = [manifest(), with_derived(ALL)].map(|manifest| {
+            let whole = manifest.encode();
+            let frame = Frame::parse(Path::new("M"), Kind::Manifest, &whole).unwrap();
+            whole[frame.body].to_vec()
+        });
         let files = 16 + "Song".len() + 4;
-        assert_eq!((plain[files], derived[files]), (3, 6));
-        let added = [5, 6, 7].map(|kind: u8| {
+        assert_eq!((plain[files], derived[files]), (3, 8));
+        let added = [5, 6, 7, 8, 9].map(|kind: u8| {
             let [crc, bytes] = [!u32::from(kind), kind.into()].map(u32::to_le_bytes);
             [&[kind, 0, 1, 0][..], &crc, &bytes, &[0; 4]].concat()
         });
@@ -321,10 +324,13 @@ mod tests {
             });
             named.map(drop).map_err(|error| error.to_string())
         };
-        assert_eq!(add(&[[6, 0, 1, 0], [7, 0, 1, 0], [5, 0, 1, 0]]), Ok(()));
+        assert_eq!(
+            add(&[[9, 0, 1, 0], [6, 0, 1, 0], [8, 0, 1, 0], [5, 0, 1, 0]]),
+            Ok(())
+        );
         let twice = add(&[[5, 0, 1, 0], [5, 0, 1, 0]]).unwrap_err();
         assert!(twice.ends_with("two files of kind 5"), "{twice}");
-        for (kind, flags) in [(5, 0), (6, 0), (7, 0), (5, 2), (6, 3)] {
+        for (kind, flags) in [(5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (5, 2), (9, 3)] {
             let error = add(&[[kind, 0, flags, 0]]).unwrap_err();
             let what = format!("flags {flags:#x} of a file of kind {kind}, 1 are possible");
             assert!(error.ends_with(&what), "{error}");
@@ -333,7 +339,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_an_error() {
-        let bytes = with_derived([Some(5), Some(6), Some(7)]).encode();
+        let bytes = with_derived(ALL).encode();
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
@@ -361,7 +367,7 @@ mod tests {
     #[test]
     fn what_a_later_version_may_write_is_named_or_passed_over() {
         let files = 16 + "Song".len() + 4;
-        let mut extra = [8, 0, 1, 0].to_vec();
+        let mut extra = [10, 0, 1, 0].to_vec();
         extra.extend_from_slice(&[0xff; 12]);
         let optional = changed(1, |body| {
             body[files] = 4;
@@ -374,7 +380,7 @@ mod tests {
             body[files] = 4;
             body.extend_from_slice(&extra);
         });
-        assert!(text(needed).contains("a file of kind 8, which is not known"));
+        assert!(text(needed).contains("a file of kind 10, which is not known"));
         let codec = changed(1, |body| body[8] = 77);
         let expected = format!("corrupt at byte {}: payload codec 77", HEADER_BYTES + 8);
         assert!(text(codec).contains(&expected));

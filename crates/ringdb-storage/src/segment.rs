@@ -34,9 +34,31 @@ pub struct Segment<T> {
     pub fine: Option<Derived>,
     /// What was written by [`DerivedWriter::prefix`](crate::DerivedWriter::prefix), if anything was.
     pub prefix: Option<Derived>,
+    /// What was written by [`DerivedWriter::blocks`](crate::DerivedWriter::blocks), if anything was.
+    pub blocks: Option<Derived>,
+    /// What was written by [`DerivedWriter::order`](crate::DerivedWriter::order), if anything was.
+    pub order: Option<Derived>,
 }
 
 impl<T> Segment<T> {
+    /// The derived files in the order of [`DERIVED_FILES`].
+    pub(crate) fn of(
+        vectors: Vectors,
+        payloads: PayloadStore<T>,
+        derived: [Option<Derived>; DERIVED_FILES.len()],
+    ) -> Self {
+        let [codes, fine, prefix, blocks, order] = derived;
+        Self {
+            vectors,
+            payloads,
+            codes,
+            fine,
+            prefix,
+            blocks,
+            order,
+        }
+    }
+
     /// Opens the database in `dir`, or a directory of ring-db 0.3.0 or 0.3.1. Takes no lock and writes
     /// nothing.
     ///
@@ -107,13 +129,25 @@ impl<T> Segment<T> {
             });
         }
         let (vectors, payloads) = legacy::open(disk, dir, options)?;
-        Ok(Self {
-            vectors,
-            payloads,
-            codes: None,
-            fine: None,
-            prefix: None,
-        })
+        Ok(Self::of(vectors, payloads, DERIVED_FILES.map(|_| None)))
+    }
+
+    /// The derived files got their names in `segment`.
+    pub(crate) fn derived_renamed(&mut self, segment: &Path) {
+        let Self {
+            codes,
+            fine,
+            prefix,
+            blocks,
+            order,
+            ..
+        } = self;
+        let derived = [codes, fine, prefix, blocks, order];
+        for (derived, (_, name)) in derived.into_iter().zip(DERIVED_FILES) {
+            if let Some(derived) = derived {
+                derived.renamed(&segment.join(name));
+            }
+        }
     }
 
     /// Opens the files in `segment` and holds each to the manifest.
@@ -170,15 +204,11 @@ impl<T> Segment<T> {
             let what = format!("payloads of type {found}, MANIFEST says {expected}");
             return Err(Error::corrupt(&payloads, 0, what));
         }
-        let [codes, fine, prefix] =
-            DERIVED_FILES.map(|file| open_derived(disk, segment, file, manifest, options));
-        Ok(Self {
-            vectors: rows,
-            payloads: store,
-            codes: codes?,
-            fine: fine?,
-            prefix: prefix?,
-        })
+        let mut derived = DERIVED_FILES.map(|_| None);
+        for (place, file) in derived.iter_mut().zip(DERIVED_FILES) {
+            *place = open_derived(disk, segment, file, manifest, options)?;
+        }
+        Ok(Self::of(rows, store, derived))
     }
 }
 

@@ -71,7 +71,7 @@ impl Drop for Private {
 #[derive(Debug)]
 enum Previous {
     Nothing,
-    Database(Manifest),
+    Database(Box<Manifest>),
     /// A manifest of ours that is damaged or newer: it does not say which segment is live, so no
     /// segment is removed.
     Unreadable,
@@ -270,7 +270,7 @@ impl Previous {
                 Self::Unreadable
             }
             other => match other? {
-                Some(manifest) => Self::Database(manifest),
+                Some(manifest) => Self::Database(manifest.into()),
                 None if legacy::is_database(disk, dir)? => Self::RingDb03,
                 None => Self::Nothing,
             },

@@ -18,7 +18,7 @@ use crate::disk::{self, Disk};
 use crate::error::{Error, Result};
 use crate::footer::file_bytes;
 use crate::header::Header;
-use crate::layout::{DERIVED_FILES, Kind, OFFSETS, PAYLOADS, VECTORS};
+use crate::layout::{Kind, OFFSETS, PAYLOADS, VECTORS};
 use crate::limits::{DIMS_MAX, ROWS_MAX};
 use crate::manifest::{FileEntry, Manifest};
 use crate::mapped::{GrowingMemory, as_bytes};
@@ -367,14 +367,7 @@ impl<T> SegmentWriter<T> {
                 let payloads = payloads.finish()?;
                 let mut writer = DerivedWriter::in_memory();
                 derive(&vectors, &mut writer)?;
-                let [codes, fine, prefix] = writer.into_memory()?;
-                Ok(Segment {
-                    vectors,
-                    payloads,
-                    codes,
-                    fine,
-                    prefix,
-                })
+                Ok(Segment::of(vectors, payloads, writer.into_memory()?))
             }
             Rows::Directory(file, staging) => {
                 commit(file, payloads, *staging, (dims, before), derive)
@@ -443,12 +436,7 @@ fn commit<T, E: From<Error>>(
     let [offsets, payloads, vectors] = [OFFSETS, PAYLOADS, VECTORS].map(|name| dir.join(name));
     segment.vectors.renamed(&vectors);
     segment.payloads.renamed(&payloads, &offsets);
-    let derived = [&mut segment.codes, &mut segment.fine, &mut segment.prefix];
-    for (derived, (_, name)) in derived.into_iter().zip(DERIVED_FILES) {
-        if let Some(derived) = derived {
-            derived.renamed(&dir.join(name));
-        }
-    }
+    segment.derived_renamed(&dir);
     Ok(segment)
 }
 

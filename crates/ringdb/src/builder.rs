@@ -10,11 +10,11 @@ use ringdb_storage::{DerivedWriter, PayloadCodec, Pod, SegmentWriter, Vectors};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codes::{self, Codes};
 use crate::config::{BackendPreference, RingDbConfig};
 use crate::database::{BACKEND_NAME, SealedRingDb};
 use crate::error::{Result, RingDbError};
 use crate::open::OpenOptions;
+use crate::rules::{Boxes, Codes, Rules};
 
 /// A database being built: add vectors, then [`build`](Self::build) it.
 ///
@@ -38,7 +38,7 @@ use crate::open::OpenOptions;
 /// ```
 pub struct RingDb<T = ()> {
     writer: SegmentWriter<T>,
-    codes: Codes,
+    rules: Rules,
     check_payloads: bool,
 }
 
@@ -64,7 +64,7 @@ pub struct BuildOptions {
     spill_dir: Option<PathBuf>,
     replace: bool,
     codec: PayloadCodec,
-    codes: Codes,
+    rules: Rules,
     payload_type: Option<String>,
     check_payloads: bool,
 }
@@ -79,7 +79,7 @@ impl BuildOptions {
             spill_dir: None,
             replace: false,
             codec: PayloadCodec::default(),
-            codes: Codes::default(),
+            rules: Rules::default(),
             payload_type: None,
             check_payloads: true,
         }
@@ -122,7 +122,14 @@ impl BuildOptions {
     /// Whether searches read codes, a certified summary of each vector, before its coordinates.
     #[must_use]
     pub fn codes(mut self, codes: Codes) -> Self {
-        self.codes = codes;
+        self.rules.codes = codes;
+        self
+    }
+
+    /// Whether searches of vectors with few coordinates look at boxes around them before anything else.
+    #[must_use]
+    pub fn boxes(mut self, boxes: Boxes) -> Self {
+        self.rules.boxes = boxes;
         self
     }
 
@@ -146,11 +153,12 @@ impl BuildOptions {
     /// Begins the database.
     ///
     /// # Errors
-    /// As [`RingDb::new`]; [`TooLarge`](crate::RingDbError::TooLarge) for a name of the payloads' type
+    /// As [`RingDb::new`]; [`TooManyDimsForBoxes`](crate::RingDbError::TooManyDimsForBoxes); [`TooLarge`](crate::RingDbError::TooLarge) for a name of the payloads' type
     /// of more than 255 bytes; [`Io`](crate::RingDbError::Io), naming the directory, if files cannot be
     /// made in the one for payloads in memory.
     pub fn create<T: Serialize + DeserializeOwned>(self) -> Result<RingDb<T>> {
         let (dims, codec) = (self.dims, self.codec);
+        self.rules.check(dims)?;
         let mut writer = match (&self.persist_dir, &self.spill_dir) {
             (Some(dir), _) => SegmentWriter::in_directory(dir, self.replace, dims, codec)?,
             (None, Some(dir)) => SegmentWriter::in_memory_spilling_to(dir, dims, codec)?,
@@ -162,7 +170,7 @@ impl BuildOptions {
         let check_payloads = self.check_payloads;
         Ok(RingDb {
             writer,
-            codes: self.codes,
+            rules: self.rules,
             check_payloads,
         })
     }
@@ -285,10 +293,9 @@ impl<T: Serialize + DeserializeOwned> RingDb<T> {
     pub fn build(self) -> Result<SealedRingDb<T>> {
         // Before anything is committed: an error after that would be one about a database that stands.
         check_environment()?;
-        let codes = self.codes;
-        let derive = |vectors: &Vectors, writer: &mut DerivedWriter<'_>| {
-            codes::derive(codes, vectors, writer)
-        };
+        let rules = self.rules;
+        let derive =
+            |vectors: &Vectors, writer: &mut DerivedWriter<'_>| rules.derive(vectors, writer);
         SealedRingDb::new(self.writer.finish_with(derive)?)
     }
 

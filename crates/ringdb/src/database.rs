@@ -12,7 +12,7 @@ use ringdb_storage::{PayloadCodec, PayloadStore, Payloads, Pod, Segment};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codes::CodedVectors;
+use crate::derived::DerivedVectors;
 use crate::error::Result;
 use crate::many::{Join, ManyResult};
 use crate::query::{DiskQuery, QueryResult, RangeQuery, RingQuery};
@@ -25,23 +25,16 @@ pub(crate) const BACKEND_NAME: &str = "cpu";
 ///
 /// `Send + Sync` whatever `T` is.
 pub struct SealedRingDb<T = ()> {
-    rows: CodedVectors,
+    rows: DerivedVectors,
     payloads: PayloadStore<T>,
     kernel: Kernel,
 }
 
 impl<T> SealedRingDb<T> {
     pub(crate) fn new(segment: Segment<T>) -> Result<Self> {
-        let Segment {
-            vectors,
-            payloads,
-            codes,
-            fine,
-            prefix,
-            ..
-        } = segment;
+        let (rows, payloads) = DerivedVectors::of(segment)?;
         Ok(Self {
-            rows: CodedVectors::new(vectors, [codes, fine, prefix])?,
+            rows,
             payloads,
             kernel: Kernel::fastest(),
         })
@@ -239,6 +232,13 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     #[must_use]
     pub fn has_prefix(&self) -> bool {
         self.rows.has_prefix()
+    }
+
+    /// Whether there are boxes, which searches look at before anything else. See
+    /// [`BuildOptions::boxes`](crate::BuildOptions::boxes).
+    #[must_use]
+    pub fn has_boxes(&self) -> bool {
+        self.rows.has_boxes()
     }
 
     /// Coordinates per vector.

@@ -48,6 +48,15 @@ pub enum RingDbError {
         max: usize,
     },
 
+    /// Boxes were asked for, and vectors have too many coordinates for them.
+    #[error("there are no boxes for {dims} dims: they hold vectors of up to {max} coordinates")]
+    TooManyDimsForBoxes {
+        /// Coordinates per vector.
+        dims: usize,
+        /// The largest number allowed.
+        max: usize,
+    },
+
     /// A bound of a ring that is NaN, negative, out of order, or infinite where it must not be.
     #[error("invalid bounds: {what}: {value}")]
     InvalidBounds {
@@ -179,8 +188,8 @@ pub enum RingDbError {
 }
 
 impl RingDbError {
-    /// Whether something is wrong with the codes of a database, or the system cannot read them, and nothing
-    /// else was found:
+    /// Whether something is wrong with the codes or boxes of a database, or the system cannot read them, and
+    /// nothing else was found:
     /// [`rebuild_codes`](crate::rebuild_codes) makes them anew from the vectors, and
     /// [`OpenOptions::codes`](crate::OpenOptions::codes) passes over them.
     #[must_use]
@@ -268,8 +277,8 @@ impl Attempt {
             source.kind(),
             ErrorKind::OutOfMemory | ErrorKind::QuotaExceeded | ErrorKind::StorageFull
         );
-        // EMFILE and ENFILE, which have no kind.
-        let lacks_files = matches!(source.raw_os_error(), Some(23 | 24));
+        // EMFILE and ENFILE, which have no kind; elsewhere these numbers mean other things.
+        let lacks_files = cfg!(unix) && matches!(source.raw_os_error(), Some(23 | 24));
         let segment = path.parent().and_then(Path::file_name);
         let is_committed =
             segment.is_some_and(|name| name.to_string_lossy().starts_with("segment-"));

@@ -50,9 +50,10 @@
 //! - A vector is a hit exactly when its distance, as defined in docs/EXACTNESS.md in `f64`, is within
 //!   the bounds: the same ids on every processor and for every number of threads.
 //! - Every hit is returned. Ids ascend.
-//! - [`Codes`], and the prefix that may come with them, make searches of large databases read fewer bytes and
-//!   change no answer. A search decides by them only what they prove, and reads the coordinates of the rest. Damage of them is an error like any
-//!   other, but loses nothing: [`rebuild_codes`] makes them anew, and [`OpenOptions::codes`] passes over them.
+//! - [`Codes`], and the prefix that may come with them, make searches of large databases read fewer bytes, and
+//!   [`Boxes`] those of few dims; they change no answer. A search decides by them only what they prove, and reads the
+//!   coordinates of the rest. Damage of them is an error like any other, but loses nothing: [`rebuild_codes`] makes
+//!   them anew, and [`OpenOptions::codes`] passes over them.
 //! - NaN, infinite coordinates, wrong dims, negative or inverted bounds are errors that name the value.
 //! - A program written for ring-db 0.3.0 or 0.3.1, whose library is called `ringdb` as well, compiles
 //!   against this one unchanged; [`RingDb::load`] opens the directories it wrote.
@@ -63,7 +64,8 @@
 mod error;
 mod config;
 mod query;
-mod codes;
+mod rules;
+mod derived;
 mod search;
 mod many;
 mod database;
@@ -72,7 +74,6 @@ mod builder;
 mod salvage;
 
 pub use builder::{BuildOptions, RingDb};
-pub use codes::Codes;
 pub use config::{BackendPreference, RingDbConfig};
 pub use database::SealedRingDb;
 pub use error::{Corruption, Result, RingDbError};
@@ -82,6 +83,7 @@ pub use query::{DiskQuery, QueryResult, RangeQuery, RingQuery};
 pub use ringdb_index::{Error as RingError, Explain, Ring, Tier, TierReport};
 pub use ringdb_storage::{Access, Error as StorageError, MappedFile, PayloadCodec, Pod, Verify};
 pub use ringdb_storage::{Damage, Loss, Report, Salvaged, SalvagedRow};
+pub use rules::{Boxes, Codes};
 pub use salvage::{Rebuilt, rebuild_codes, salvage, verify};
 pub use search::{Search, SearchResult};
 

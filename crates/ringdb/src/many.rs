@@ -2,7 +2,7 @@
 
 use ringdb_index::{Batch, Explain, Kernel, Pair, Ring, join, join_with, search_many};
 
-use crate::codes::CodedVectors;
+use crate::derived::DerivedVectors;
 use crate::error::{Result, RingDbError};
 
 /// What [`query_many`](crate::SealedRingDb::query_many) found.
@@ -22,7 +22,7 @@ pub struct ManyResult {
 
 impl ManyResult {
     pub(crate) fn find(
-        vectors: &CodedVectors,
+        vectors: &DerivedVectors,
         queries: &[f32],
         rings: &[Ring],
         kernel: Kernel,
@@ -43,7 +43,7 @@ impl ManyResult {
 
     pub(crate) fn with_distances(
         mut self,
-        vectors: &CodedVectors,
+        vectors: &DerivedVectors,
         queries: &[f32],
         kernel: Kernel,
     ) -> Result<Self> {
@@ -86,13 +86,13 @@ impl ManyResult {
 /// first error is the last item.
 #[derive(Debug)]
 pub struct Join<'a> {
-    join: Option<ringdb_index::Join<'a, CodedVectors>>,
+    join: Option<ringdb_index::Join<'a, DerivedVectors>>,
     portion: std::vec::IntoIter<Pair>,
 }
 
 impl<'a> Join<'a> {
     pub(crate) fn with_itself(
-        vectors: &'a CodedVectors,
+        vectors: &'a DerivedVectors,
         ring: &Ring,
         kernel: Kernel,
     ) -> Result<Self> {
@@ -101,8 +101,8 @@ impl<'a> Join<'a> {
     }
 
     pub(crate) fn with_other(
-        left: &'a CodedVectors,
-        right: &'a CodedVectors,
+        left: &'a DerivedVectors,
+        right: &'a DerivedVectors,
         ring: &Ring,
         kernel: Kernel,
     ) -> Result<Self> {
@@ -110,7 +110,7 @@ impl<'a> Join<'a> {
         Ok(Self::of(join_with(left, right, *ring, kernel)?))
     }
 
-    fn of(join: ringdb_index::Join<'a, CodedVectors>) -> Self {
+    fn of(join: ringdb_index::Join<'a, DerivedVectors>) -> Self {
         Self {
             join: Some(join),
             portion: Vec::new().into_iter(),

@@ -86,10 +86,10 @@ impl OpenOptions {
         self
     }
 
-    /// Whether codes are opened, where there are any. True unless it is turned off. Without them a search
-    /// finds the same and reads all coordinates: for a database of which only the codes are damaged, until
+    /// Whether codes and boxes are opened, where there are any. True unless it is turned off. Without them a
+    /// search finds the same and reads all coordinates: for a database of which nothing else is damaged, until
     /// [`rebuild_codes`](crate::rebuild_codes) has made them anew, and where memory is short, of which
-    /// [`Access::Read`] takes some for codes, too.
+    /// [`Access::Read`] takes some for them, too.
     #[must_use]
     pub fn codes(mut self, codes: bool) -> Self {
         self.read = self.read.skip_derived(!codes);

@@ -8,9 +8,10 @@ use std::path::Path;
 use ringdb_index::check_environment;
 use ringdb_storage::{DerivedWriter, Report, Salvaged, SalvagedRow, Vectors};
 
-use crate::codes::{self, CodedVectors, Codes};
+use crate::derived::DerivedVectors;
 use crate::error::Result;
 use crate::open::not_finite;
+use crate::rules::{Boxes, Codes, Rules};
 
 /// Reads all of the database in `dir` and names everything that is damaged, by file and byte: MANIFEST,
 /// headers, tables, blocks, payloads, coordinates that are not finite, and codes that are none of these
@@ -48,8 +49,7 @@ use crate::open::not_finite;
 /// [`UnsupportedVersion`](crate::RingDbError::UnsupportedVersion).
 pub fn verify(dir: &Path) -> Result<Report> {
     let report = ringdb_storage::verify_with(dir, Some(not_finite), |segment| {
-        let derived = [segment.codes, segment.fine, segment.prefix];
-        CodedVectors::new(segment.vectors, derived).map(drop)
+        DerivedVectors::of(segment).map(drop)
     });
     Ok(report?)
 }
@@ -63,8 +63,8 @@ pub fn verify(dir: &Path) -> Result<Report> {
 /// [`PayloadCodec::Pod`](crate::PayloadCodec::Pod), and of `null` with
 /// [`PayloadCodec::JsonText`](crate::PayloadCodec::JsonText).
 ///
-/// Codes are not opened: the new database gets its own if the old one had some by its MANIFEST, damaged or
-/// not ([`Codes::Keep`]).
+/// Codes and boxes are not opened: the new database gets its own if the old one had some by its MANIFEST, damaged
+/// or not ([`Codes::Keep`], [`Boxes::Keep`]).
 ///
 /// `each` is told what becomes of every vector, in order of the old ids and before the new database comes
 /// into being; an error that it returns ends the salvage. After any error there is no new database, but
@@ -106,7 +106,11 @@ pub fn salvage(
     each: impl FnMut(SalvagedRow) -> Result<()>,
 ) -> Result<Salvaged> {
     check_environment()?;
-    let derive = deriving(Codes::Keep);
+    let rules = Rules {
+        codes: Codes::Keep,
+        boxes: Boxes::Keep,
+    };
+    let derive = |vectors: &Vectors, writer: &mut DerivedWriter<'_>| rules.derive(vectors, writer);
     ringdb_storage::salvage(from, to, keep_vectors, Some(not_finite), derive, each)
 }
 
@@ -122,20 +126,22 @@ pub struct Rebuilt {
     pub has_codes: bool,
     /// Whether it has a prefix with them.
     pub has_prefix: bool,
+    /// Whether it has boxes now.
+    pub has_boxes: bool,
 }
 
-/// Makes the codes of the database in `dir` anew, or takes them away, as `codes` says: with [`Codes::Keep`]
-/// it has codes afterwards if its MANIFEST names some, and a prefix if it names one, so that damaged ones are
-/// mended and none are added.
+/// Makes the codes and boxes of the database in `dir` anew, or takes them away, as `codes` and `boxes` say: with
+/// [`Codes::Keep`] it has codes afterwards if its MANIFEST names some, and a prefix if it names one, and with
+/// [`Boxes::Keep`] boxes if it names them, so that damaged ones are mended and none are added.
 /// Vectors, ids and payloads stay the same, whatever the type of the payloads is, and so do their codec and
 /// the name of their type.
 ///
-/// The codes that it has are not read and may be damaged or missing. All else is checked, as by
-/// [`verify`]. The database with the new codes is written beside the old one, which takes as much disk
+/// The codes and boxes that it has are not read and may be damaged or missing. All else is checked, as by
+/// [`verify`]. The new database is written beside the old one, which takes as much disk
 /// again, and takes its place in one step; whoever has the old one open keeps it.
 ///
 /// ```
-/// use ringdb::{BuildOptions, Codes, RingDb};
+/// use ringdb::{Boxes, BuildOptions, Codes, RingDb};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dir = tempfile::tempdir()?;
@@ -143,8 +149,8 @@ pub struct Rebuilt {
 /// db.add_vector(&[1.0], "monday".to_string())?;
 /// assert!(!db.build()?.has_codes());
 ///
-/// assert!(ringdb::rebuild_codes(dir.path(), Codes::On)?.has_codes);
-/// assert!(ringdb::rebuild_codes(dir.path(), Codes::Keep)?.has_codes);
+/// assert!(ringdb::rebuild_codes(dir.path(), Codes::On, Boxes::Keep)?.has_codes);
+/// assert!(ringdb::rebuild_codes(dir.path(), Codes::Keep, Boxes::Keep)?.has_codes);
 /// # Ok(())
 /// # }
 /// ```
@@ -152,24 +158,21 @@ pub struct Rebuilt {
 /// # Errors
 /// Those of [`OpenOptions::open`](crate::OpenOptions::open) but `TypeMismatch`, and of
 /// [`RingDb::build`](crate::RingDb::build); [`Io`](crate::RingDbError::Io) (`Unsupported`) for a directory
-/// of ring-db, which can have no codes; [`Locked`](crate::RingDbError::Locked) if a builder is at work in
+/// of ring-db, which can have no codes;
+/// [`TooManyDimsForBoxes`](crate::RingDbError::TooManyDimsForBoxes); [`Locked`](crate::RingDbError::Locked) if a builder is at work in
 /// it. The database stays what it was after all of them but
 /// [`DurabilityUnknown`](crate::RingDbError::DurabilityUnknown).
-pub fn rebuild_codes(dir: &Path, codes: Codes) -> Result<Rebuilt> {
+pub fn rebuild_codes(dir: &Path, codes: Codes, boxes: Boxes) -> Result<Rebuilt> {
     check_environment()?;
-    let segment = ringdb_storage::rederive(dir, Some(not_finite), deriving(codes))?;
-    let (vectors, dims) = (segment.vectors.len(), segment.vectors.dims());
-    let derived = [segment.codes, segment.fine, segment.prefix];
-    let rows = CodedVectors::new(segment.vectors, derived)?;
+    let rules = Rules { codes, boxes };
+    let derive = |vectors: &Vectors, writer: &mut DerivedWriter<'_>| rules.derive(vectors, writer);
+    let segment = ringdb_storage::rederive(dir, Some(not_finite), derive)?;
+    let (rows, _) = DerivedVectors::of(segment)?;
     Ok(Rebuilt {
-        vectors,
-        dims,
+        vectors: rows.vectors.len(),
+        dims: rows.vectors.dims(),
         has_codes: rows.has_codes(),
         has_prefix: rows.has_prefix(),
+        has_boxes: rows.has_boxes(),
     })
-}
-
-/// Writes the codes of all vectors by this rule.
-fn deriving(codes: Codes) -> impl FnOnce(&Vectors, &mut DerivedWriter<'_>) -> Result<()> {
-    move |vectors, writer| codes::derive(codes, vectors, writer)
 }

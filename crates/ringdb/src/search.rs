@@ -4,7 +4,7 @@ use std::ops::RangeBounds;
 
 use ringdb_index::{Explain, Kernel, Ring};
 
-use crate::codes::CodedVectors;
+use crate::derived::DerivedVectors;
 use crate::error::Result;
 
 /// A search from one vector. Without bounds it finds everything; the last bounds given count.
@@ -28,7 +28,7 @@ use crate::error::Result;
 #[must_use = "a search does nothing until it is run"]
 #[derive(Debug)]
 pub struct Search<'a> {
-    vectors: &'a CodedVectors,
+    vectors: &'a DerivedVectors,
     kernel: Kernel,
     query: &'a [f32],
     /// Errors in the bounds are reported by `run`, so that the steps can be chained.
@@ -50,7 +50,7 @@ pub struct SearchResult {
 }
 
 impl<'a> Search<'a> {
-    pub(crate) fn new(vectors: &'a CodedVectors, kernel: Kernel, query: &'a [f32]) -> Self {
+    pub(crate) fn new(vectors: &'a DerivedVectors, kernel: Kernel, query: &'a [f32]) -> Self {
         let everything = Ring::from_bounds(..).map_err(Into::into);
         Self {
             vectors,

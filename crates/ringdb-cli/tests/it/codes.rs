@@ -387,7 +387,7 @@ fn the_rule_says_whether_a_database_has_codes_from_now_on() {
         let codes = if has_codes {
             "with codes and a prefix"
         } else {
-            "without codes"
+            "without codes or boxes"
         };
         let out = place.run(&format!("rebuild-codes @db {rule}")).done();
         let expected = format!("{db}: 600 vectors of 4 dims, {codes}\n");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::disk::{Failure, Fault, FaultyDisk, Loss, SimDisk};
-use crate::layout::{LOCK, MANIFEST, segment_name};
+use crate::layout::{DERIVED_FILES, LOCK, MANIFEST, segment_name};
 
 const DIR: &str = "/db";
 
@@ -11,8 +11,8 @@ fn derived(rows: usize, len: usize) -> Vec<u8> {
     (0..len).map(|i| (i / 3 + 101 * rows) as u8).collect()
 }
 
-/// Of codes, more than is kept back before it is written, of fine, more than a block, and of prefixes, less.
-const LENS: [usize; 3] = [(1 << 20) + 300_000, 65_539, 1_000];
+/// Of codes, more than is kept back before it is written, of fine, more than a block, and of the others less.
+const LENS: [usize; 5] = [(1 << 20) + 300_000, 65_539, 1_000, 700, 12];
 
 /// Replaces what is in [`DIR`] by `rows` rows and what is derived from them.
 fn write(disk: Arc<dyn Disk>, rows: usize) -> Result<()> {
@@ -22,12 +22,14 @@ fn write(disk: Arc<dyn Disk>, rows: usize) -> Result<()> {
         writer.push(&[1.0], ())?;
     }
     let written = writer.finish_with(|vectors, writer| {
-        let [codes, fine, prefix] = LENS.map(|len| derived(vectors.len(), len));
+        let [codes, fine, prefix, blocks, order] = LENS.map(|len| derived(vectors.len(), len));
         codes
             .chunks(300_000)
             .try_for_each(|part| writer.codes(part))?;
         writer.fine(&fine)?;
-        writer.prefix(&prefix)
+        writer.prefix(&prefix)?;
+        writer.blocks(&blocks)?;
+        writer.order(&order)
     });
     written.map(drop)
 }
@@ -36,7 +38,13 @@ fn write(disk: Arc<dyn Disk>, rows: usize) -> Result<()> {
 fn rows(disk: &SimDisk) -> Result<usize> {
     let segment = Segment::<()>::open_on(disk, Path::new(DIR), &ReadOptions::new())?;
     let rows = segment.vectors.len();
-    let files = [segment.codes, segment.fine, segment.prefix];
+    let files = [
+        segment.codes,
+        segment.fine,
+        segment.prefix,
+        segment.blocks,
+        segment.order,
+    ];
     for (file, len) in files.into_iter().zip(LENS) {
         assert!(file.unwrap().bytes() == derived(rows, len));
     }
@@ -104,7 +112,7 @@ const NO_SPACE: i32 = 28;
 #[test]
 fn a_disk_that_is_full_for_derived_files_leaves_the_old_database_and_nothing_else() {
     let before = before();
-    let mut met = [0; 3];
+    let mut met = [0; 5];
     for call in 0.. {
         let disk = before.snapshot();
         let kind = Failure::Error(NO_SPACE);
@@ -124,7 +132,7 @@ fn a_disk_that_is_full_for_derived_files_leaves_the_old_database_and_nothing_els
             continue;
         }
         let text = error.to_string();
-        for (met, name) in met.iter_mut().zip(["codes.bin", "fine.bin", "prefix.bin"]) {
+        for (met, name) in met.iter_mut().zip(DERIVED_FILES.map(|(_, name)| name)) {
             *met += u32::from(text.contains(name));
         }
         assert!(text.ends_with("(os error 28)"), "call {call}: {text}");
@@ -132,6 +140,9 @@ fn a_disk_that_is_full_for_derived_files_leaves_the_old_database_and_nothing_els
         let left = [LOCK.to_string(), MANIFEST.to_string(), segment_name(1)];
         assert_eq!(names(&disk, DIR), left, "call {call}: {text}");
     }
-    println!("{met:?} calls failed on codes, fine codes and prefixes");
-    assert!(met[0] >= 5 && met[1] >= 4 && met[2] >= 3, "{met:?}");
+    println!("{met:?} calls failed on each of {DERIVED_FILES:?}");
+    assert!(
+        met[0] >= 5 && met[1] >= 4 && met[2..].iter().all(|&met| met >= 3),
+        "{met:?}"
+    );
 }

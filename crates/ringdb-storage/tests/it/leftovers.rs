@@ -5,8 +5,16 @@ use std::fs;
 use ringdb_storage::{Error, PayloadCodec, Segment, SegmentWriter, rederive};
 use tempfile::TempDir;
 
-use crate::prefix::build;
+use crate::later::build;
 use crate::support::{assert_holds, names, no_files, write};
+
+const DERIVED: [&str; 5] = [
+    "blocks.bin",
+    "codes.bin",
+    "fine.bin",
+    "order.bin",
+    "prefix.bin",
+];
 
 /// A database without derived files, which replaced one with some.
 struct Replaced {
@@ -55,7 +63,7 @@ impl Replaced {
 #[test]
 fn a_leftover_is_collected_with_damaged_derived_files() {
     let db = Replaced::new();
-    for name in ["codes.bin", "fine.bin", "prefix.bin"] {
+    for name in DERIVED {
         let whole = db.file(name);
         // Each bit of the header; all but the footer; all but the start of the header.
         for bit in 0..64 * 8 {
@@ -104,14 +112,16 @@ fn a_leftover_stays_until_the_live_segment_was_seen_to_be_whole() {
 fn what_is_not_ours_stays_with_the_leftover() {
     let (db, other) = (Replaced::new(), Replaced::new());
     let all = [
+        "blocks.bin",
         "codes.bin",
         "fine.bin",
         "offsets.bin",
+        "order.bin",
         "payloads.bin",
         "prefix.bin",
         "vectors.bin",
     ];
-    for name in ["codes.bin", "fine.bin", "prefix.bin"] {
+    for name in DERIVED {
         assert_eq!(db.left(name, b"mine"), all);
         assert_eq!(db.left(name, b""), all);
         assert_eq!(db.left(name, &other.file(name)), all);
@@ -125,7 +135,7 @@ fn what_is_not_ours_stays_with_the_leftover() {
         header[60..].copy_from_slice(&crc);
         [&header, &rows[64..]].concat()
     };
-    for name in ["codes.bin", "fine.bin", "prefix.bin"] {
+    for name in DERIVED {
         assert_eq!(db.left(name, &rows), all);
         assert_eq!(db.left(name, &newer), all);
     }

@@ -9,7 +9,7 @@ mod leftovers;
 mod misfits;
 mod nothing_salvaged;
 mod payloads;
-mod prefix;
+mod later;
 mod readers;
 mod rederived;
 mod rotten;

@@ -1,6 +1,7 @@
 //! The facade as its users see it.
 
 mod bad_input;
+mod boxes;
 mod code_bytes;
 mod codes;
 mod contents;

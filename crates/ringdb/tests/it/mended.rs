@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use ringdb::{
-    BuildOptions, Codes, OpenOptions, Rebuilt, RingDb, RingDbError, SealedRingDb, Tier, Verify,
-    rebuild_codes, salvage, verify,
+    Boxes, BuildOptions, Codes, OpenOptions, Rebuilt, RingDb, RingDbError, SealedRingDb, Tier,
+    Verify, rebuild_codes, salvage, verify,
 };
 use ringdb_storage::{PayloadCodec, SegmentWriter};
 
@@ -58,7 +58,7 @@ fn codes_are_kept_by_the_name_that_manifest_gives_them() {
             assert_eq!(has_codes(&to), expected);
             let Rebuilt {
                 vectors, has_codes, ..
-            } = rebuild_codes(&db, Codes::Keep).unwrap();
+            } = rebuild_codes(&db, Codes::Keep, Boxes::Keep).unwrap();
             assert_eq!((vectors, has_codes), (50, expected));
             assert!(verify(&db).unwrap().is_whole());
         }
@@ -152,7 +152,11 @@ fn verify_finds_codes_that_do_not_open() {
         if let Err(error) = opened {
             assert!(error.is_of_codes(), "{error}");
             assert!(report.is_derived_alone());
-            assert!(rebuild_codes(dir.path(), Codes::Keep).unwrap().has_codes);
+            assert!(
+                rebuild_codes(dir.path(), Codes::Keep, Boxes::Keep)
+                    .unwrap()
+                    .has_codes
+            );
             assert!(verify(dir.path()).unwrap().is_whole());
         }
     }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use ringdb::{
-    Access, BuildOptions, Codes, OpenOptions, RingDb, RingDbError, SealedRingDb, Tier, Verify,
-    rebuild_codes, salvage, verify,
+    Access, Boxes, BuildOptions, Codes, OpenOptions, RingDb, RingDbError, SealedRingDb, Tier,
+    Verify, rebuild_codes, salvage, verify,
 };
 use ringdb_index::{CodeFrame, PrefixFrame, Rows, distance};
 use ringdb_storage::{PayloadCodec, SegmentWriter};
@@ -135,15 +135,19 @@ fn a_prefix_is_kept_where_there_was_one_and_nowhere_else() {
             }
             salvage(&db, &to, false, |_| Ok(())).unwrap();
             assert_eq!(has(&to), expected);
-            assert!(rebuild_codes(&db, Codes::Keep).unwrap().has_codes);
+            assert!(
+                rebuild_codes(&db, Codes::Keep, Boxes::Keep)
+                    .unwrap()
+                    .has_codes
+            );
             assert_eq!(has(&db), expected);
             build(vectors, DIMS, Codes::Keep, Some(&db));
             assert_eq!(has(&db), expected);
-            rebuild_codes(&db, Codes::On).unwrap();
+            rebuild_codes(&db, Codes::On, Boxes::Keep).unwrap();
             assert_eq!(has(&db), (true, true));
-            rebuild_codes(&db, Codes::Off).unwrap();
+            rebuild_codes(&db, Codes::Off, Boxes::Keep).unwrap();
             assert_eq!(has(&db), (false, false));
-            rebuild_codes(&db, Codes::Keep).unwrap();
+            rebuild_codes(&db, Codes::Keep, Boxes::Keep).unwrap();
             assert_eq!(has(&db), (false, false));
         }
     }

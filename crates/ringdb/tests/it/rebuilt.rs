@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use ringdb::{
-    Access, BuildOptions, Codes, OpenOptions, PayloadCodec, RingDb, RingDbError, SealedRingDb,
-    Verify, rebuild_codes, salvage, verify,
+    Access, Boxes, BuildOptions, Codes, OpenOptions, PayloadCodec, RingDb, RingDbError,
+    SealedRingDb, Verify, rebuild_codes, salvage, verify,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -106,7 +106,7 @@ fn codes_are_made_anew_whatever_became_of_the_old_ones() {
         assert_eq!(open(dir.path()).is_err(), i > 0);
         let old = OpenOptions::new().codes(false).open(dir.path());
         let old: SealedRingDb<String> = old.unwrap();
-        let rebuilt = rebuild_codes(dir.path(), Codes::On).unwrap();
+        let rebuilt = rebuild_codes(dir.path(), Codes::On, Boxes::Keep).unwrap();
         let opened = open(dir.path()).unwrap();
         assert!(rebuilt.has_codes && opened.has_codes());
         assert_eq!((rebuilt.vectors, rebuilt.dims), (900, 20));
@@ -126,7 +126,7 @@ fn the_rule_decides_about_the_codes() {
         (Codes::On, true),
         (Codes::Off, false),
     ] {
-        let rebuilt = rebuild_codes(dir.path(), codes).unwrap();
+        let rebuilt = rebuild_codes(dir.path(), codes, Boxes::Keep).unwrap();
         assert_eq!(rebuilt.has_codes, expected, "{codes:?}");
         let opened = open(dir.path()).unwrap();
         assert_eq!(opened.has_codes(), expected);
@@ -142,7 +142,7 @@ fn damage_of_vectors_or_payloads_is_named_and_nothing_changed() {
     for name in ["vectors.bin", "payloads.bin", "offsets.bin"] {
         let path = file(dir.path(), name);
         flip(&path, 100);
-        match rebuild_codes(dir.path(), Codes::Off) {
+        match rebuild_codes(dir.path(), Codes::Off, Boxes::Keep) {
             Err(RingDbError::Corrupt(corruption)) => assert_eq!(corruption.path(), path),
             other => panic!("{name}: {other:?}"),
         }
@@ -165,7 +165,7 @@ fn directories_of_ring_db_are_refused_and_left_alone() {
         fs::write(dir.path().join(name), bytes).unwrap();
     }
     RingDb::<()>::load(dir.path(), ringdb::BackendPreference::Cpu).unwrap();
-    match rebuild_codes(dir.path(), Codes::On) {
+    match rebuild_codes(dir.path(), Codes::On, Boxes::Keep) {
         Err(RingDbError::Io(error)) => {
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             let text = error.to_string();

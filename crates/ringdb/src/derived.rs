@@ -1,111 +1,25 @@
-//! Codes: the index makes and reads them, storage keeps them, and here the two meet.
+//! What stands beside the vectors of a database, as searches use it: here the files that storage keeps become what
+//! the index looks at.
 //!
-//! Invariant: a search with codes finds what one without them does. Bytes that were not checked at
+//! Invariant: a search with codes or boxes finds what one without them does. Bytes that were not checked at
 //! opening are checked before they are read.
 
 use std::ops::Range;
 
 use ringdb_index::{
-    CodeFrame, Encoded, Explain, Guard, Kernel, Prefix, PrefixFrame, Ring, Rows, count, distances,
-    encode, search,
+    BoxFrame, CodeFrame, Explain, Guard, Kernel, Prefix, PrefixFrame, Ring, Rows, count, distances,
+    search,
 };
-use ringdb_storage::{Derived, DerivedNames, DerivedWriter, Vectors};
+use ringdb_storage::{Derived, PayloadStore, Segment, Vectors};
 
 use crate::error::{Result, RingDbError};
 
-/// The fewest vectors for which [`Codes::Auto`] makes codes: the coordinates of fewer fit the cache, where
-/// codes save little.
-const AUTO_ROWS: usize = 65_536;
-
-/// The fewest dims for which [`Codes::Auto`] makes codes: with fewer they take most of what the coordinates
-/// take.
-const AUTO_DIMS: usize = 16;
-
-/// Whether a database gets codes: a byte for each coordinate, with a bound that proves most vectors inside
-/// or outside a ring, and another byte for those that are left. Most searches read
-/// little more than a quarter of the bytes. Codes take half the memory, or disk, of the coordinates where
-/// dims are a large multiple of 64, and up to nine tenths of it at a few dims.
-///
-/// With them may come a prefix: half a byte for each of a few numbers of a vector, by which small balls are
-/// searched in a fraction of the time again. It takes a quarter of what the coordinates take at 16 dims, and about
-/// an eighth or less where dims are many. A sample of the vectors tells which numbers, and whether they are worth
-/// it.
-///
-/// What a search finds is the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Codes {
-    /// If there are 65 536 vectors or more, of 16 dims or more; with a prefix where that pays.
-    #[default]
-    Auto,
-    /// In any case but for an empty database, and with a prefix. Of up to three dims they are no smaller than
-    /// the coordinates, and searches pass over them.
-    On,
-    /// In no case.
-    Off,
-    /// If the database has them that this one replaces or is made of, or had them before they were damaged; with
-    /// a prefix if it has one, too. As [`Codes::Auto`] if there is none, or if its MANIFEST does not tell.
-    Keep,
-}
-
-/// What comes with codes.
-enum PrefixRule {
-    Never,
-    IfItPays,
-    Always,
-}
-
-/// Writes the codes of all vectors, if they are to have any.
-pub(crate) fn derive(
-    codes: Codes,
-    vectors: &Vectors,
-    writer: &mut DerivedWriter<'_>,
-) -> Result<()> {
-    let (is_wanted, prefix_rule) = match (codes, writer.before()) {
-        (Codes::On, _) => (true, PrefixRule::Always),
-        (Codes::Off, _) => (false, PrefixRule::Never),
-        (Codes::Keep, Some(before)) => {
-            let DerivedNames {
-                codes,
-                fine,
-                prefix,
-                ..
-            } = before;
-            let prefix_rule = match prefix {
-                true => PrefixRule::Always,
-                false => PrefixRule::Never,
-            };
-            (codes && fine, prefix_rule)
-        }
-        (Codes::Auto, _) | (Codes::Keep, None) => {
-            let is_large = vectors.len() >= AUTO_ROWS && vectors.dims() >= AUTO_DIMS;
-            (is_large, PrefixRule::IfItPays)
-        }
-    };
-    if !is_wanted || vectors.is_empty() {
-        return Ok(());
-    }
-    let rows = rows(vectors)?;
-    let frame = CodeFrame::of(rows);
-    let prefix = match prefix_rule {
-        PrefixRule::Never => None,
-        PrefixRule::IfItPays => PrefixFrame::of(rows, &frame),
-        PrefixRule::Always => Some(PrefixFrame::forced(rows, &frame)),
-    };
-    let prefix_bytes = prefix.as_ref().map_or(0, PrefixFrame::bytes);
-    writer.reserve(frame.codes_bytes(), frame.fine_bytes(), prefix_bytes)?;
-    encode(rows, &frame, prefix.as_ref(), |part: Encoded<'_>| {
-        writer.codes(part.codes)?;
-        writer.fine(part.fine)?;
-        Ok(writer.prefix(part.prefix)?)
-    })
-}
-
-/// The vectors of a database, with their codes if they have any.
+/// The vectors of a database, with their codes and boxes if they have any.
 #[derive(Debug)]
-pub(crate) struct CodedVectors {
+pub(crate) struct DerivedVectors {
     pub(crate) vectors: Vectors,
     codes: Option<FittingCodes>,
+    boxes: Option<FittingBoxes>,
 }
 
 /// Codes of whose frame it was seen that it fits them.
@@ -124,17 +38,47 @@ struct FittingPrefix {
     bytes: Derived,
 }
 
-impl CodedVectors {
-    /// Codes and prefixes in a form that this library does not know are passed over.
-    pub(crate) fn new(
-        vectors: Vectors,
-        [codes, fine, prefix]: [Option<Derived>; 3],
-    ) -> ringdb_storage::Result<Self> {
+/// Blocks of whose frame it was seen that it fits the vectors.
+#[derive(Debug)]
+struct FittingBoxes {
+    frame: BoxFrame,
+    blocks: Derived,
+    order: Derived,
+}
+
+impl DerivedVectors {
+    /// The vectors of a segment with what it has beside them, and its payloads.
+    ///
+    /// What has a form that this library does not know is passed over.
+    pub(crate) fn of<T>(segment: Segment<T>) -> ringdb_storage::Result<(Self, PayloadStore<T>)> {
+        let Segment {
+            vectors,
+            payloads,
+            codes,
+            fine,
+            prefix,
+            blocks,
+            order,
+            ..
+        } = segment;
         let codes = match codes.zip(fine) {
             Some((codes, fine)) => FittingCodes::new(&vectors, codes, fine, prefix)?,
             None => None,
         };
-        Ok(Self { vectors, codes })
+        let boxes = match blocks.zip(order) {
+            Some((blocks, order)) => FittingBoxes::new(&vectors, blocks, order)?,
+            None => None,
+        };
+        let rows = Self {
+            vectors,
+            codes,
+            boxes,
+        };
+        Ok((rows, payloads))
+    }
+
+    pub(crate) fn has_boxes(&self) -> bool {
+        self.boxes.is_some()
     }
 
     pub(crate) fn has_prefix(&self) -> bool {
@@ -174,24 +118,27 @@ impl CodedVectors {
 
     pub(crate) fn segment(&self) -> Result<ringdb_index::Segment<'_>> {
         let rows = rows(&self.vectors)?;
-        Ok(match &self.codes {
-            None => ringdb_index::Segment::new(rows),
-            Some(FittingCodes {
-                frame,
-                codes,
-                fine,
-                prefix,
-            }) => {
-                let codes = ringdb_index::Codes::new(frame, codes.bytes(), fine.bytes())?;
-                let segment = ringdb_index::Segment::with_codes(rows, codes)?;
-                match prefix {
-                    None => segment,
-                    Some(FittingPrefix { frame, bytes }) => {
-                        segment.and_prefix(Prefix::new(frame, bytes.bytes())?)?
-                    }
-                }
+        let mut segment = ringdb_index::Segment::new(rows);
+        if let Some(fitting) = &self.codes {
+            let FittingCodes {
+                frame, codes, fine, ..
+            } = fitting;
+            let codes = ringdb_index::Codes::new(frame, codes.bytes(), fine.bytes())?;
+            segment = ringdb_index::Segment::with_codes(rows, codes)?;
+            if let Some(FittingPrefix { frame, bytes }) = &fitting.prefix {
+                segment = segment.and_prefix(Prefix::new(frame, bytes.bytes())?)?;
             }
-        })
+        }
+        if let Some(fitting) = &self.boxes {
+            let FittingBoxes {
+                frame,
+                blocks,
+                order,
+            } = fitting;
+            let boxes = ringdb_index::Boxes::new(*frame, blocks.bytes(), order.bytes())?;
+            segment = segment.and_boxes(boxes)?;
+        }
+        Ok(segment)
     }
 }
 
@@ -244,6 +191,28 @@ impl FittingPrefix {
     }
 }
 
+impl FittingBoxes {
+    fn new(
+        vectors: &Vectors,
+        blocks: Derived,
+        order: Derived,
+    ) -> ringdb_storage::Result<Option<Self>> {
+        blocks.verify(0..BoxFrame::HEAD_BYTES)?;
+        let frame = BoxFrame::read(blocks.bytes(), vectors.len(), vectors.dims())
+            .map_err(|error| blocks.corrupt(error.to_string()))?;
+        let Some(frame) = frame else {
+            return Ok(None);
+        };
+        check_len(&blocks, "blocks", frame.blocks_bytes())?;
+        check_len(&order, "the order", frame.order_bytes())?;
+        Ok(Some(Self {
+            frame,
+            blocks,
+            order,
+        }))
+    }
+}
+
 fn check_len(derived: &Derived, what: &str, expected: usize) -> ringdb_storage::Result<()> {
     let found = derived.bytes().len();
     match found == expected {
@@ -253,7 +222,7 @@ fn check_len(derived: &Derived, what: &str, expected: usize) -> ringdb_storage::
 }
 
 /// Looks at bytes before they are read for the first time, if that was put off at opening.
-impl Guard for CodedVectors {
+impl Guard for DerivedVectors {
     type Error = RingDbError;
 
     fn rows(&self, rows: Range<usize>) -> Result<()> {
@@ -282,14 +251,18 @@ impl Guard for CodedVectors {
         }
     }
 
-    /// A database has no boxes.
-    fn blocks(&self, _: Range<usize>) -> Result<()> {
-        Ok(())
+    fn blocks(&self, bytes: Range<usize>) -> Result<()> {
+        match &self.boxes {
+            Some(fitting) => Ok(fitting.blocks.verify(bytes)?),
+            None => Ok(()),
+        }
     }
 
-    /// As [`Self::blocks`].
-    fn order(&self, _: Range<usize>) -> Result<()> {
-        Ok(())
+    fn order(&self, bytes: Range<usize>) -> Result<()> {
+        match &self.boxes {
+            Some(fitting) => Ok(fitting.order.verify(bytes)?),
+            None => Ok(()),
+        }
     }
 }
 
