@@ -17,7 +17,7 @@ from zlib import crc32
 
 NAMES = {2: "vectors.bin", 3: "payloads.bin", 4: "offsets.bin"}
 # Their bytes are checked and passed over: all of them can be computed again from the rows.
-DERIVED = {5: "codes.bin", 6: "fine.bin", 7: "prefix.bin"}
+DERIVED = {5: "codes.bin", 6: "fine.bin", 7: "prefix.bin", 8: "blocks.bin", 9: "order.bin"}
 CODECS = {1: "bincode", 2: "json-text", 3: "postcard", 4: "raw", 5: "pod"}
 BLOCK_BYTES = 65_536
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use ringdb::{Access, OpenOptions, RingDbError, Verify};
+use ringdb::{Access, OpenOptions, RingDbError, SealedRingDb, Verify};
 
 use crate::contents::{Fixture, Place};
 use crate::fixtures::{copy, dir, edit, files, named};
@@ -245,6 +245,18 @@ pub(crate) fn opened(
     at: usize,
     value: u32,
 ) -> Vec<Result<(bool, bool), RingDbError>> {
+    opened_to_see(fixture, place, (at, value), |db| {
+        (db.has_codes(), db.has_prefix())
+    })
+}
+
+/// The same, and returns what is seen of it.
+pub(crate) fn opened_to_see<R>(
+    fixture: &Fixture,
+    place: usize,
+    (at, value): (usize, u32),
+    see: impl Fn(&SealedRingDb<Place>) -> R,
+) -> Vec<Result<R, RingDbError>> {
     let db = tempfile::tempdir().unwrap();
     copy(fixture, db.path());
     edit(db.path(), files(fixture), place, |file| {
@@ -259,8 +271,10 @@ pub(crate) fn opened(
             let db = options.open::<Place>(db.path());
             results.push(db.map(|db| {
                 let query = fixture.row(0);
-                assert_eq!(db.search(&query).within(0.0).run().unwrap().ids, [0]);
-                (db.has_codes(), db.has_prefix())
+                let same = (0..fixture.len).filter(|&id| fixture.row(id) == query);
+                let found = db.search(&query).within(0.0).run().unwrap();
+                assert_eq!(found.ids, same.collect::<Vec<_>>());
+                see(&db)
             }));
         }
     }

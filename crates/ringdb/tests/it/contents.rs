@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use ringdb::{BuildOptions, Codes, PayloadCodec, Result, RingDb};
+use ringdb::{Boxes, BuildOptions, Codes, PayloadCodec, Result, RingDb};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,8 @@ pub(crate) enum Derived {
     Codes,
     /// Codes and a prefix, with a rotation: the rows differ mostly in a few directions.
     Prefix,
+    /// Boxes, and an order.
+    Boxes,
 }
 
 /// The type of the payloads, and the formula for them.
@@ -47,7 +49,7 @@ pub(crate) enum Payloads {
     Pods,
 }
 
-pub(crate) const FIXTURES: [Fixture; 11] = [
+pub(crate) const FIXTURES: [Fixture; 12] = [
     fixture("bincode", 3, 40, PayloadCodec::Bincode, Payloads::Places),
     fixture("postcard", 3, 40, PayloadCodec::Postcard, Payloads::Places),
     fixture("json-text", 2, 30, PayloadCodec::JsonText, Payloads::Json),
@@ -71,6 +73,11 @@ pub(crate) const FIXTURES: [Fixture; 11] = [
     Fixture {
         derived: Derived::Prefix,
         ..fixture("prefix", 68, 72, PayloadCodec::Postcard, Payloads::Places)
+    },
+    // Two levels of boxes, and neither the last group of boxes nor the last block is full.
+    Fixture {
+        derived: Derived::Boxes,
+        ..fixture("boxes", 2, 1100, PayloadCodec::Postcard, Payloads::Places)
     },
 ];
 
@@ -118,7 +125,7 @@ impl Fixture {
             1e-5,
         ];
         let edges = match self.derived {
-            Derived::Nothing => EDGES,
+            Derived::Nothing | Derived::Boxes => EDGES,
             Derived::Codes | Derived::Prefix => EDGES_CODED,
         };
         // Directions of ones and minus ones; how far a row goes in each is its own.
@@ -157,12 +164,13 @@ impl Fixture {
         dir: &Path,
         add: impl Fn(&mut RingDb<T>, &[f32], u32) -> Result<()>,
     ) -> Result<()> {
-        let codes = match self.derived {
-            Derived::Nothing => Codes::Off,
-            Derived::Codes | Derived::Prefix => Codes::On,
+        let (codes, boxes) = match self.derived {
+            Derived::Nothing => (Codes::Off, Boxes::Off),
+            Derived::Codes | Derived::Prefix => (Codes::On, Boxes::Off),
+            Derived::Boxes => (Codes::Off, Boxes::On),
         };
         let options = BuildOptions::new(self.dims).persist(dir);
-        let mut options = options.codec(self.codec).codes(codes);
+        let mut options = options.codec(self.codec).codes(codes).boxes(boxes);
         if let Some(name) = self.payload_type {
             options = options.payload_type(name);
         }

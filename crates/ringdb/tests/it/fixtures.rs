@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use crate::contents::{Derived, FIXTURES, Fixture, Payloads, Place, json, place, pod, raw};
 use crate::support::sign;
 
-/// All files of a database, MANIFEST first and the others in its order; a fixture has no LOCK. The last three
-/// are there if it has codes, and a prefix.
+/// Files of a database, MANIFEST first and the others in its order; a fixture has no LOCK. The last three are
+/// there if it has codes, and a prefix.
 const FILES: [&str; 7] = [
     "MANIFEST",
     "segment-000001/offsets.bin",
@@ -26,14 +26,24 @@ const FILES: [&str; 7] = [
     "segment-000001/prefix.bin",
 ];
 
+/// The same of one with boxes.
+const FILES_WITH_BOXES: [&str; 6] = [
+    FILES[0],
+    FILES[1],
+    FILES[2],
+    FILES[3],
+    "segment-000001/blocks.bin",
+    "segment-000001/order.bin",
+];
+
 /// The files of a fixture.
 pub(crate) fn files(fixture: &Fixture) -> &'static [&'static str] {
-    let len = match fixture.derived {
-        Derived::Nothing => 4,
-        Derived::Codes => 6,
-        Derived::Prefix => 7,
-    };
-    &FILES[..len]
+    match fixture.derived {
+        Derived::Nothing => &FILES[..4],
+        Derived::Codes => &FILES[..6],
+        Derived::Prefix => &FILES,
+        Derived::Boxes => &FILES_WITH_BOXES,
+    }
 }
 
 /// The fixture of this name.
@@ -180,9 +190,11 @@ fn check_contents<T: Serialize + DeserializeOwned>(
 ) {
     assert_eq!((db.len(), db.dims()), (fixture.len as usize, fixture.dims));
     assert_eq!(db.payload_codec(), fixture.codec);
-    let has_codes = fixture.derived != Derived::Nothing;
+    let has_codes = [Derived::Codes, Derived::Prefix].contains(&fixture.derived);
     let has_prefix = fixture.derived == Derived::Prefix;
+    let has_boxes = fixture.derived == Derived::Boxes;
     assert_eq!((db.has_codes(), db.has_prefix()), (has_codes, has_prefix));
+    assert_eq!(db.has_boxes(), has_boxes);
     for id in 0..fixture.len {
         let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         let (found, expected) = (db.vector(id).unwrap(), fixture.row(id));
@@ -205,7 +217,7 @@ fn check_contents<T: Serialize + DeserializeOwned>(
         .filter(|&id| ring.contains(&distances[id as usize]))
         .collect();
     assert_eq!(expected.is_empty(), fixture.len == 0);
-    let found = db.search(&query).range(ring).run().unwrap();
+    let found = db.search(&query).range(ring.clone()).run().unwrap();
     assert_eq!(found.ids, expected);
     let by_codes = found.explain.tier(Tier::Codes);
     assert_eq!(by_codes.outside > 0, has_codes);
@@ -213,6 +225,10 @@ fn check_contents<T: Serialize + DeserializeOwned>(
     let by_prefix = found.explain.tier(Tier::Prefix);
     assert_eq!(by_prefix.outside > 0, has_prefix);
     assert_eq!(by_prefix.inside > 0, has_prefix);
+    let by_boxes = db.search(&query).range(ring).explain().unwrap();
+    let by_boxes = by_boxes.tier(Tier::Boxes);
+    assert_eq!(by_boxes.outside > 0, has_boxes);
+    assert_eq!(by_boxes.inside > 0, has_boxes);
 }
 
 #[test]
@@ -290,7 +306,7 @@ pub(crate) fn write_version(fixture: &Fixture, db: &Path, place: usize, version:
 
 /// Fixtures and a place for each of their files: of every kind once.
 pub(crate) fn every_kind() -> impl Iterator<Item = (&'static Fixture, usize)> {
-    let fixtures = ["bincode", "prefix"].map(named).into_iter();
+    let fixtures = ["bincode", "prefix", "boxes"].map(named).into_iter();
     fixtures.flat_map(|fixture| (0..files(fixture).len()).map(move |place| (fixture, place)))
 }
 

@@ -1,6 +1,7 @@
 //! The facade as its users see it.
 
 mod bad_input;
+mod box_bytes;
 mod boxes;
 mod code_bytes;
 mod codes;

@@ -190,8 +190,8 @@ fn the_reader_in_python_looks_behind_the_checksums_of_files() {
     check_edit(
         manifest,
         104,
-        9,
-        "104: a file of kind 9, which is not known",
+        10,
+        "104: a file of kind 10, which is not known",
     );
     check_edit(manifest, 120, 4, "120: two files of kind 4");
     check_edit(vectors, 12, 3, "12: dims 3, expected 4");
