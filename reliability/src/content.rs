@@ -1,7 +1,7 @@
 //! What the databases of the campaigns hold, and whether one holds it.
 //!
 //! Contents come from the seed alone; payloads are of every codec, each with its own type. Some are stored
-//! with codes.
+//! with codes and boxes.
 
 use std::fmt;
 use std::path::Path;
@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use rand::Rng;
 use rand::rngs::SmallRng;
-use ringdb::{BuildOptions, Codes, PayloadCodec, RingDb, SealedRingDb};
-use ringdb_index::{CodeFrame, Encoded, PrefixFrame, Rows, distance, encode};
+use ringdb::{Boxes, BuildOptions, Codes, PayloadCodec, RingDb, SealedRingDb};
+use ringdb_index::{
+    Arranged, BOX_DIMS_MAX, CodeFrame, Encoded, PrefixFrame, Rows, arrange, distance, encode,
+};
 use ringdb_storage::disk::Disk;
 use ringdb_storage::{Derived, DerivedWriter, Segment, SegmentWriter, rederive_on};
 use serde::de::DeserializeOwned;
@@ -158,6 +160,22 @@ pub(crate) struct Coded {
     pub(crate) codes: Vec<u8>,
     pub(crate) fine: Vec<u8>,
     pub(crate) prefix: Vec<u8>,
+    /// None with more dims than boxes may have.
+    pub(crate) blocks: Vec<u8>,
+    pub(crate) order: Vec<u8>,
+}
+
+impl Coded {
+    /// Each body with the name of its file; without bytes there is no file.
+    pub(crate) fn files(&self) -> [(&'static str, &[u8]); 5] {
+        [
+            ("codes.bin", &self.codes),
+            ("fine.bin", &self.fine),
+            ("prefix.bin", &self.prefix),
+            ("blocks.bin", &self.blocks),
+            ("order.bin", &self.order),
+        ]
+    }
 }
 
 /// How far the second row of a pair lies from the first in each dim, at most. Codes of coordinates up to 1
@@ -176,7 +194,7 @@ impl<V: Value> Content<V> {
         }
     }
 
-    /// Random content that is stored with codes. Its rows come in pairs that are nearer to each other than
+    /// Random content that is stored with codes and, with few dims, with boxes. Its rows come in pairs that are nearer to each other than
     /// codes can tell, so that searches need fine codes as well.
     pub(crate) fn coded(rng: &mut SmallRng, n_rows: usize, dims: usize) -> campaign::Result<Self> {
         let mut content = Self::random(rng, n_rows, dims);
@@ -197,6 +215,13 @@ impl<V: Value> Content<V> {
                 coded.prefix.extend_from_slice(part.prefix);
                 Ok::<(), ringdb_index::Error>(())
             })?;
+            if dims <= BOX_DIMS_MAX {
+                arrange(rows, |part: Arranged<'_>| {
+                    coded.blocks.extend_from_slice(part.blocks);
+                    coded.order.extend_from_slice(part.order);
+                    Ok::<(), ringdb_index::Error>(())
+                })?;
+            }
             content.codes = Some(coded);
         }
         Ok(content)
@@ -219,14 +244,24 @@ impl<V: Value> Content<V> {
         self.rows.chunks_exact(self.dims).zip(&self.values)
     }
 
+    fn has_boxes(&self) -> bool {
+        let coded = self.codes.as_ref();
+        coded.is_some_and(|coded| !coded.blocks.is_empty())
+    }
+
     /// Makes `dir` a database of this, as a program does, in place of whatever database is there.
     pub(crate) fn build(&self, dir: &Path) -> ringdb::Result<SealedRingDb<V>> {
         let codes = match self.codes {
             Some(_) => Codes::On,
             None => Codes::Off,
         };
+        let boxes = match self.has_boxes() {
+            true => Boxes::On,
+            false => Boxes::Off,
+        };
         let options = BuildOptions::new(self.dims).codec(V::CODEC).codes(codes);
-        let mut db = options.persist(dir).replace(true).create()?;
+        let options = options.boxes(boxes).persist(dir).replace(true);
+        let mut db = options.create()?;
         for (row, value) in self.entries() {
             value.clone().add(&mut db, row)?;
         }
@@ -255,21 +290,26 @@ impl<V: Value> Content<V> {
                 codes,
                 fine,
                 prefix,
+                blocks,
+                order,
             }) => {
                 writer.codes(codes)?;
                 writer.fine(fine)?;
-                writer.prefix(prefix)
+                writer.prefix(prefix)?;
+                writer.blocks(blocks)?;
+                writer.order(order)
             }
             None => Ok(()),
         }
     }
 
-    /// Gives the database in `dir`, which holds the same rows and payloads, the codes of this one, or none.
+    /// Gives the database in `dir`, which holds the same rows and payloads, the codes and boxes of this one, or
+    /// none.
     pub(crate) fn rederive(&self, disk: &Arc<dyn Disk>, dir: &Path) -> ringdb_storage::Result<()> {
         rederive_on(disk, dir, None, |_, writer| self.derive(writer)).map(drop)
     }
 
-    /// The same rows and payloads without codes.
+    /// The same rows and payloads without codes or boxes.
     pub(crate) fn without_codes(&self) -> Self {
         Self {
             codes: None,
@@ -303,14 +343,20 @@ impl<V: Value> Content<V> {
             compare_row(id, found, row)?;
             compare_value(id, &V::read(segment, id).map_err(broken)?, value)?;
         }
-        let expected = self.codes.as_ref();
-        compare_derived("codes", &segment.codes, expected.map(|it| &it.codes[..]))?;
-        compare_derived("fine codes", &segment.fine, expected.map(|it| &it.fine[..]))?;
-        compare_derived(
-            "prefixes",
-            &segment.prefix,
-            expected.map(|it| &it.prefix[..]),
-        )
+        let coded = self.codes.clone().unwrap_or_default();
+        let Segment {
+            codes,
+            fine,
+            prefix,
+            blocks,
+            order,
+            ..
+        } = segment;
+        let found = [codes, fine, prefix, blocks, order];
+        found
+            .into_iter()
+            .zip(coded.files())
+            .try_for_each(|(found, (name, expected))| compare_derived(name, found, expected))
     }
 
     /// As [`Self::compare`], through the face that programs use.
@@ -328,6 +374,10 @@ impl<V: Value> Content<V> {
         }
         if db.has_codes() != self.codes.is_some() {
             let what = format!("it is {} that it has codes", db.has_codes());
+            return Err(Flaw::wrong(what));
+        }
+        if db.has_boxes() != self.has_boxes() {
+            let what = format!("it is {} that it has boxes", db.has_boxes());
             return Err(Flaw::wrong(what));
         }
         self.compare_search(db)
@@ -378,21 +428,17 @@ struct Shape {
     dims: usize,
 }
 
-fn compare_derived(
-    name: &str,
-    found: &Option<Derived>,
-    expected: Option<&[u8]>,
-) -> Result<(), Flaw> {
-    match (found, expected) {
-        (None, None) => Ok(()),
-        (None, Some(_)) => Err(Flaw::missing(format!("there are no {name}"))),
-        (Some(_), None) => Err(Flaw::wrong(format!("there are {name}"))),
-        (Some(found), Some(expected)) => {
+fn compare_derived(name: &str, found: &Option<Derived>, expected: &[u8]) -> Result<(), Flaw> {
+    match found {
+        None if expected.is_empty() => Ok(()),
+        None => Err(Flaw::missing(format!("there is no {name}"))),
+        Some(_) if expected.is_empty() => Err(Flaw::wrong(format!("there is a {name}"))),
+        Some(found) => {
             let checked = found.verify(0..found.bytes().len());
             checked.map_err(|error| Flaw::loss(error.to_string()))?;
             match found.bytes() == expected {
                 true => Ok(()),
-                false => Err(Flaw::wrong(format!("the {name} are others"))),
+                false => Err(Flaw::wrong(format!("{name} holds other bytes"))),
             }
         }
     }

@@ -126,9 +126,9 @@ refused without a reason.
 const CAMPAIGNS: &str = "\
 ## Campaigns
 
-Databases with codes are among those of every campaign. Where rows are searched, bounds of rings are
-distances of rows, and some rows are decided by prefixes, some by codes, some by fine codes and some by their
-coordinates, so that a wrong code would be a wrong answer.
+Databases with codes, and boxes where dims are few, are among those of every campaign. Where rows are searched,
+bounds of rings are distances of rows, and some rows are decided by boxes, some by prefixes, some by codes, some by
+fine codes and some by their coordinates, so that a wrong code or box would be a wrong answer.
 
 - **damage**: every flipped bit and every cut of every file of small databases of each kind, and a sample of
   those of larger ones; a byte more, pieces swapped, blanked, a file gone or something else in its place,

@@ -36,7 +36,10 @@ struct Searched {
     realised: [f64; 2],
     between: (Vec<u32>, Vec<f64>),
     beyond: (Vec<u32>, Vec<f64>),
-    /// How many rows each tier decided for the last two.
+    /// The distance of a row that few others are nearer than, so that boxes are not left.
+    near: f64,
+    nearest: (Vec<u32>, Vec<f64>),
+    /// How many rows each tier decided for the last three.
     decided: [u64; Tier::ALL.len()],
 }
 
@@ -171,8 +174,14 @@ impl Searched {
         let [between, beyond] = bounds(realised);
         let (between, seen) = ask_explained(db, &query, between)?;
         let (beyond, seen_beyond) = ask_explained(db, &query, beyond)?;
+        let near = at(sorted.len() / 200);
+        let (nearest, seen_near) = ask_explained(db, &query, ..=near)?;
         let decided = |tier: Tier| {
-            let reports = [seen.tier(tier), seen_beyond.tier(tier)];
+            let reports = [
+                seen.tier(tier),
+                seen_beyond.tier(tier),
+                seen_near.tier(tier),
+            ];
             reports.iter().map(|it| it.outside + it.inside).sum()
         };
         Ok(Self {
@@ -188,6 +197,8 @@ impl Searched {
             realised,
             between,
             beyond,
+            near,
+            nearest,
         })
     }
 
@@ -211,6 +222,7 @@ impl Searched {
             (ask_everything(db, query), &self.everything),
             (ask(db, query, between), &self.between),
             (ask(db, query, beyond), &self.beyond),
+            (ask(db, query, ..=self.near), &self.nearest),
         ];
         for (found, (ids, distances)) in with_distances {
             let Some(found) = errors.note(found) else {
