@@ -66,6 +66,17 @@ pub enum RingDbError {
         value: f64,
     },
 
+    /// A latitude or longitude that no place has.
+    #[error("{what} {value} is not from -{max} to {max} degrees")]
+    InvalidPlace {
+        /// `"latitude"` or `"longitude"`.
+        what: &'static str,
+        /// Its value in degrees.
+        value: f64,
+        /// The largest allowed; its negative is the smallest.
+        max: f64,
+    },
+
     /// A coordinate that is NaN or infinite.
     #[error("coordinate {index} is {value}, coordinates must be finite")]
     NotFinite {

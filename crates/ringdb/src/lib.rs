@@ -45,6 +45,8 @@
 //! # }
 //! ```
 //!
+//! Places on earth, with distances in kilometres: [`geo`].
+//!
 //! # What is promised
 //!
 //! - A vector is a hit exactly when its distance, as defined in docs/EXACTNESS.md in `f64`, is within
@@ -62,6 +64,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod geo;
 mod config;
 mod query;
 mod rules;

@@ -9,6 +9,7 @@ mod contents;
 mod directories;
 mod face;
 mod fixtures;
+mod geo;
 mod many;
 mod memory;
 mod mended;
