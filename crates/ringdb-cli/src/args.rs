@@ -3,13 +3,16 @@
 //! Invariant: what leaves this file is well formed: one place to measure from, one valid ring. Whether it
 //! fits the database is not known here.
 
+use std::ops::Bound;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use ringdb::{Boxes, Codes, Ring};
+use ringdb::{Boxes, Codes, Ring, geo};
 
-use crate::range;
+use crate::csv::{self, LatLon};
+use crate::place::{self, Place};
+use crate::range::{self, RangeError};
 
 /// Finds all vectors at a distance between two bounds, exactly.
 #[derive(Debug, Parser)]
@@ -29,7 +32,7 @@ Exit codes:
 pub(crate) enum Command {
     /// Shows what a ring is, on 4 996 words that come with the program
     Demo,
-    /// Makes a database of a .npy file of vectors and a file of JSON lines
+    /// Makes a database of a .npy file of vectors and a file of JSON lines, or of a CSV file of places
     #[command(after_help = EXIT_CODES)]
     Build(Build),
     /// Lists every vector in a ring
@@ -166,11 +169,29 @@ pub(crate) struct Build {
     /// The directory that becomes the database; made if needed
     pub(crate) db: PathBuf,
     /// The vectors: a .npy array of two dimensions in C order, little-endian f32 or f16
-    #[arg(long, value_name = "FILE.npy")]
-    pub(crate) vectors: PathBuf,
+    #[arg(long, value_name = "FILE.npy", required_unless_present = "csv")]
+    pub(crate) vectors: Option<PathBuf>,
     /// The payloads: one JSON value per line and vector, kept byte for byte
-    #[arg(long, value_name = "FILE.jsonl")]
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with = "csv")]
     pub(crate) payloads: Option<PathBuf>,
+    /// Places on earth, in UTF-8 with the names of the columns in the first line; the columns that --lat-lon does not
+    /// name become the payloads, as JSON objects of strings
+    #[arg(
+        long,
+        value_name = "FILE.csv",
+        conflicts_with = "vectors",
+        requires = "lat_lon"
+    )]
+    pub(crate) csv: Option<PathBuf>,
+    /// The columns of --csv with latitude (-90 to 90) and longitude (-180 to 180) in degrees, such as lat,lon
+    #[arg(
+        long,
+        value_name = "COLUMNS",
+        value_parser = csv::lat_lon,
+        conflicts_with = "vectors",
+        requires = "csv"
+    )]
+    pub(crate) lat_lon: Option<LatLon>,
     /// Replaces a database that is in the directory, in one step at the end
     #[arg(long)]
     pub(crate) replace: bool,
@@ -187,6 +208,10 @@ Bounds are true Euclidean distances, read as 64-bit numbers. Ranges can be writt
   [a, b]  (a, b]  [a, b)  (a, b)    a square bracket includes its bound, a round one does not
   a..b  a..=b  a..  ..b  ..=b       as in Rust: a is included, b only with `=`
 and the upper bound may be inf.
+
+With --km, bounds and distances are kilometres along a sphere of the earth's mean radius, 6 371.0088 km. The
+vectors must be places: points of a sphere of radius 1, such as `ringdb build --csv` makes and --place means. They
+are stored to within 0.33 m. The table then says \"km\" instead of \"distance\", and so does --json: \"km\":0.25.
 
 With --json, each hit is one line
   {\"query\":0,\"id\":7,\"distance\":0.25,\"payload\":{\"any\":\"JSON\"}}
@@ -220,10 +245,13 @@ pub(crate) struct Query {
     #[command(flatten)]
     pub(crate) from: From,
     /// Leaves out the vector of --id itself, but not others at distance 0
-    #[arg(long, conflicts_with_all = ["vector", "vectors"])]
+    #[arg(long, conflicts_with_all = ["vector", "vectors", "place"])]
     pub(crate) not_self: bool,
     #[command(flatten)]
     bounds: Bounds,
+    /// Takes bounds as kilometres along the earth and shows distances so, in a database of places
+    #[arg(long)]
+    pub(crate) km: bool,
     /// Shows at most N hits of each query; how many there are is always told
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
@@ -251,6 +279,9 @@ pub(crate) struct From {
     /// Measures from this vector, written as '[0.5, -1, 2e-3]'
     #[arg(long, value_name = "COORDINATES", value_parser = vector, allow_hyphen_values = true)]
     pub(crate) vector: Option<Vector>,
+    /// Measures from the place at this latitude and longitude in degrees, such as -33.87,151.21
+    #[arg(long, value_name = "LAT,LON", value_parser = place::parse, allow_hyphen_values = true)]
+    pub(crate) place: Option<Place>,
     /// Measures from every row of a .npy file with the dims of the database, one query each
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) vectors: Option<PathBuf>,
@@ -265,10 +296,10 @@ struct Bounds {
     ring: Option<Vec<f64>>,
     /// Distances in a range, such as '(0, 0.25]', '[0.6, inf)', 0.1..0.2 or 0.9..
     #[arg(long, value_parser = range::parse, allow_hyphen_values = true)]
-    range: Option<Ring>,
+    range: Option<range::Bounds>,
     /// Distances up to MAX, included
-    #[arg(long, value_name = "MAX", value_parser = within, allow_negative_numbers = true)]
-    within: Option<Ring>,
+    #[arg(long, value_name = "MAX", value_parser = range::within, allow_negative_numbers = true)]
+    within: Option<range::Bounds>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -288,12 +319,16 @@ impl Query {
     /// bad value.
     pub(crate) fn ring(&self) -> Ring {
         let one = self.bounds.range.or(self.bounds.within);
-        let ring = match (one, self.bounds.ring.as_deref()) {
-            (Some(ring), _) => Ok(ring),
-            (None, Some(&[d, lambda])) => Ring::around(d, lambda),
+        let bounds = match (one, self.bounds.ring.as_deref()) {
+            (Some(bounds), _) => Ok(bounds),
+            (None, Some(&[d, lambda])) => range::around(d, lambda),
             // Clap lets nothing else through; a search without bounds finds everything.
-            (None, _) => Ring::from_bounds(..),
+            (None, _) => Ok((Bound::Unbounded, Bound::Unbounded)),
         };
+        let ring = bounds.and_then(|bounds| match self.km {
+            true => geo::ring(bounds).map_err(RangeError::Km),
+            false => Ring::from_bounds(bounds).map_err(RangeError::Bounds),
+        });
         ring.unwrap_or_else(|error| {
             let mut command = Cli::command();
             command.build();
@@ -306,11 +341,6 @@ impl Query {
             usage.error(ErrorKind::ValueValidation, text).exit()
         })
     }
-}
-
-fn within(text: &str) -> Result<Ring, String> {
-    let d_max = text.parse().map_err(|_| format!("'{text}' is no number"))?;
-    Ring::within(d_max).map_err(|error| error.to_string())
 }
 
 /// Coordinates are read as `f32` directly: by way of `f64` some would be rounded twice.

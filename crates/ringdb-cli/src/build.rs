@@ -1,4 +1,4 @@
-//! `ringdb build`: a database of a file of vectors and a file of payloads.
+//! `ringdb build`: a database of a file of vectors and a file of payloads, or of a file of places.
 //!
 //! A build that fails leaves the directory as it was: the library stages everything and takes away what it
 //! made.
@@ -7,37 +7,43 @@ use std::io::Write;
 use std::path::Path;
 
 use indicatif::ProgressBar;
-use ringdb::{BuildOptions, PayloadCodec, RingDb, RingDbError};
+use ringdb::{BuildOptions, PayloadCodec, RingDb, RingDbError, SealedRingDb};
 use ringdb_npy::Npy;
 
 use crate::args;
+use crate::csv::Places;
 use crate::error::Error;
 use crate::lines::Lines;
 use crate::npy;
+use crate::place;
 use crate::text::counted;
 
 pub(crate) fn run(args: &args::Build, out: &mut impl Write) -> Result<(), Error> {
-    let file = npy::open(&args.vectors)?;
-    let vectors = npy::parse(&args.vectors, file.bytes())?;
-    let lines = args.payloads.as_deref().map(Lines::open).transpose()?;
-    let codec = match lines {
-        Some(_) => PayloadCodec::JsonText,
-        None => PayloadCodec::default(),
+    let codec = match (&args.payloads, &args.csv) {
+        (None, None) => PayloadCodec::default(),
+        _ => PayloadCodec::JsonText,
     };
-    let options = BuildOptions::new(vectors.dims())
-        .persist(&args.db)
-        .replace(args.replace)
-        .codec(codec)
-        .codes(args.codes.codes())
-        .boxes(args.boxes.boxes());
-
-    build(options, args, &vectors, lines)?;
+    let db = match (&args.csv, &args.lat_lon, &args.vectors) {
+        (Some(csv), Some(columns), _) => {
+            let places = Places::open(csv, columns)?;
+            build(args, place::DIMS, codec, |db| fill_with_places(db, places))?
+        }
+        (_, _, vectors) => {
+            let path = vectors.as_deref().expect("there is a file of either kind");
+            let file = npy::open(path)?;
+            let vectors = npy::parse(path, file.bytes())?;
+            let lines = args.payloads.as_deref().map(Lines::open).transpose()?;
+            build(args, vectors.dims(), codec, |db| {
+                fill(db, path, &vectors, lines)
+            })?
+        }
+    };
     writeln!(
         out,
         "{}: {} of {}, {}",
         args.db.display(),
-        counted(vectors.len() as u64, "vector"),
-        counted(vectors.dims() as u64, "dim"),
+        counted(db.len() as u64, "vector"),
+        counted(db.dims() as u64, "dim"),
         match codec {
             PayloadCodec::JsonText => "each with a JSON payload",
             _ => "without payloads",
@@ -47,11 +53,11 @@ pub(crate) fn run(args: &args::Build, out: &mut impl Write) -> Result<(), Error>
 }
 
 fn build(
-    options: BuildOptions,
     args: &args::Build,
-    vectors: &Npy<'_>,
-    lines: Option<Lines>,
-) -> Result<(), Error> {
+    dims: usize,
+    codec: PayloadCodec,
+    fill: impl FnOnce(&mut RingDb) -> Result<(), Error>,
+) -> Result<SealedRingDb, Error> {
     let failed = |error| match error {
         // Of a file in the directory, such as another program's lock, it would not help to replace it.
         RingDbError::AlreadyExists { path } if path.is_dir() => Error::Exists {
@@ -62,22 +68,27 @@ fn build(
             source,
         }),
     };
+    let options = BuildOptions::new(dims)
+        .persist(&args.db)
+        .replace(args.replace)
+        .codec(codec)
+        .codes(args.codes.codes())
+        .boxes(args.boxes.boxes());
     let mut db = options.create().map_err(failed)?;
-    fill(&mut db, args, vectors, lines)?;
-    db.build().map_err(failed)?;
-    Ok(())
+    fill(&mut db)?;
+    db.build().map_err(failed)
 }
 
 fn fill(
     db: &mut RingDb,
-    args: &args::Build,
+    path: &Path,
     vectors: &Npy<'_>,
     lines: Option<Lines>,
 ) -> Result<(), Error> {
     let refused = |row| {
         move |error| {
             Error::library(error, |source| Error::Row {
-                path: args.vectors.clone(),
+                path: path.into(),
                 row,
                 source,
             })
@@ -91,7 +102,7 @@ fn fill(
         });
     };
     let miscounted = |lines: u64, payloads: &Path| Error::Count {
-        vectors: args.vectors.clone(),
+        vectors: path.into(),
         rows: vectors.len(),
         payloads: payloads.into(),
         lines,
@@ -108,4 +119,20 @@ fn fill(
         count if count == vectors.len() as u64 => Ok(()),
         count => Err(miscounted(count, &path)),
     }
+}
+
+fn fill_with_places(db: &mut RingDb, mut places: Places) -> Result<(), Error> {
+    let path = places.path().to_path_buf();
+    let bar = ProgressBar::no_length();
+    while let Some(row) = places.next_row()? {
+        bar.inc(1);
+        let refused = |source| Error::Line {
+            path: path.clone(),
+            line: row.line,
+            source,
+        };
+        let added = db.add_vector_bytes(&row.point, row.payload);
+        added.map_err(|error| Error::library(error, refused))?;
+    }
+    Ok(())
 }

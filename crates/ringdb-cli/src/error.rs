@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use ringdb::RingDbError;
 
+use crate::place;
 use crate::text::{counted, rebuild};
 
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,22 @@ pub(crate) enum Error {
     #[error("{} line {line} has more than {max} bytes", path.display())]
     LongLine { path: PathBuf, line: u64, max: u64 },
 
+    /// A CSV file that cannot be read as places.
+    #[error("{} line {line}: {what}", path.display())]
+    Csv {
+        path: PathBuf,
+        line: u64,
+        what: String,
+    },
+
+    /// A line of a file that the library refuses.
+    #[error("{} line {line}", path.display())]
+    Line {
+        path: PathBuf,
+        line: u64,
+        source: RingDbError,
+    },
+
     #[error("{} has {}, but {} has {}", vectors.display(), counted(*rows as u64, "row"), payloads.display(), counted(*lines, "line"))]
     Count {
         vectors: PathBuf,
@@ -69,6 +86,16 @@ pub(crate) enum Error {
         found: usize,
         db: PathBuf,
         dims: usize,
+    },
+
+    #[error("{} has {}, and --km measures between places, which have {}", path.display(), counted(*dims as u64, "dim"), place::DIMS)]
+    KmDims { path: PathBuf, dims: usize },
+
+    #[error("{name} has length {length}, and --km measures from places, which have length 1")]
+    KmLength {
+        /// Of the vector, as the user knows it.
+        name: String,
+        length: f64,
     },
 
     /// Of the operating system, by way of the library; the text names what was tried on which file.

@@ -8,19 +8,23 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::ProgressBar;
 use ringdb::{
     Explain, OpenOptions, PayloadCodec, Ring, RingDbError, SealedRingDb, SearchResult, Tier,
-    TierReport,
+    TierReport, geo,
 };
 
 use crate::args::{self, Sort};
 use crate::error::Error;
 use crate::lines::check_json;
 use crate::npy;
+use crate::place::{self, Place};
 use crate::text::{self, counted, grouped, one_line};
 
 pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error> {
     let ring = args.ring();
     let dir = &args.opened.db;
     let db = open(&args.opened)?;
+    if args.km {
+        place::check_database(dir, &db)?;
+    }
     let failed = |source| Error::Query {
         path: dir.clone(),
         source,
@@ -37,10 +41,15 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
     };
     if let Some(id) = args.from.id {
         let vector = db.vector(id).map_err(failed)?;
+        report.check(&vector, || format!("vector {id} of {}", dir.display()))?;
         report.ask(None, &vector, args.not_self.then_some(id), failed)?;
     }
     if let Some(args::Vector(vector)) = &args.from.vector {
+        report.check(vector, || "the vector of --vector".into())?;
         report.ask(None, vector, None, failed)?;
+    }
+    if let Some(Place(point)) = &args.from.place {
+        report.ask(None, point, None, failed)?;
     }
     if let Some(path) = &args.from.vectors {
         let file = npy::open(path)?;
@@ -60,6 +69,7 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
         let bar = bar(vectors.len(), args.explain);
         vectors.for_each_row(|row, vector| {
             bar.inc(1);
+            report.check(vector, || format!("{} row {row}", path.display()))?;
             report.ask(Some(row), vector, None, |source| Error::Row {
                 path: path.clone(),
                 row,
@@ -92,6 +102,7 @@ fn bar(queries: usize, explain: bool) -> ProgressBar {
 
 pub(crate) struct Hit {
     pub(crate) id: u32,
+    /// In kilometres where these are asked for.
     pub(crate) distance: f64,
 }
 
@@ -146,6 +157,22 @@ struct Report<'a, W> {
 }
 
 impl<'a, W: Write> Report<'a, W> {
+    /// Looks at a vector before it is measured from.
+    fn check(&self, vector: &[f32], name: impl FnOnce() -> String) -> Result<(), Error> {
+        match self.args.km {
+            true => place::check_vector(vector, name),
+            false => Ok(()),
+        }
+    }
+
+    /// What the column and the member with the distances are called.
+    fn unit(&self) -> &'static str {
+        match self.args.km {
+            true => "km",
+            false => "distance",
+        }
+    }
+
     /// Asks one query and writes what was found, but for the vector that is left out.
     fn ask(
         &mut self,
@@ -172,6 +199,11 @@ impl<'a, W: Write> Report<'a, W> {
         }
         let mut hits = hits(found);
         hits.retain(|hit| is_shown(hit.id));
+        if self.args.km {
+            for hit in &mut hits {
+                hit.distance = geo::km(hit.distance);
+            }
+        }
         self.show(query, hits, &explain)
     }
 
@@ -212,7 +244,8 @@ impl<'a, W: Write> Report<'a, W> {
                 PayloadCodec::JsonText => "  payload",
                 _ => "",
             };
-            writeln!(self.out, "{:>width$}  {:>12}{payload}", "id", "distance")?;
+            let unit = self.unit();
+            writeln!(self.out, "{:>width$}  {unit:>12}{payload}", "id")?;
         }
         for hit in hits {
             let distance = text::distance(hit.distance);
@@ -246,6 +279,7 @@ impl<'a, W: Write> Report<'a, W> {
             Some(query) => format!("\"query\":{query},"),
             None => String::new(),
         };
+        let unit = self.unit();
         for &Hit { id, distance } in hits {
             // First what can fail: a line that was begun is finished.
             let payload = match self.payload(id)? {
@@ -254,7 +288,7 @@ impl<'a, W: Write> Report<'a, W> {
             };
             writeln!(
                 self.out,
-                "{{{query}\"id\":{id},\"distance\":{distance:?}{payload}}}"
+                "{{{query}\"id\":{id},\"{unit}\":{distance:?}{payload}}}"
             )?;
         }
         let (shown, truncated) = (hits.len(), hits.len() < total);

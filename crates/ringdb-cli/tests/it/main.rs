@@ -5,6 +5,7 @@ mod demo;
 mod build;
 mod refused;
 mod query;
+mod places;
 mod foreign;
 mod verify;
 mod salvage;
