@@ -5,7 +5,7 @@
 //! on which a row begins, as editors count them.
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
@@ -14,9 +14,6 @@ use ringdb::geo;
 use crate::error::Error;
 use crate::numbered::Numbered;
 use crate::text::{counted, one_line};
-
-/// What Excel and others write in front of UTF-8. The first column would begin with it.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Put behind the file, this is a row of its own, unless the file ends within quotes: there it is a quote more and
 /// part of the last field. The parser says nothing of that, and rows would be lost.
@@ -69,22 +66,15 @@ pub(crate) struct Places {
 impl Places {
     /// Opens a file and reads the names of its columns.
     pub(crate) fn open(path: &Path, columns: &LatLon) -> Result<Self, Error> {
-        let failed = |op| {
-            move |source| Error::File {
-                op,
-                path: path.into(),
-                source,
-            }
-        };
-        let file = File::open(path).map_err(failed("open"))?;
-        let mut start = Vec::new();
-        let mark_bytes = BYTE_ORDER_MARK.len() as u64;
-        let read = (&file).take(mark_bytes).read_to_end(&mut start);
-        read.map_err(failed("read"))?;
-        let is_marked = start == BYTE_ORDER_MARK;
-        let text: Box<dyn Read> = Box::new(Cursor::new(start).chain(file).chain(END));
+        let file = File::open(path).map_err(|source| Error::File {
+            op: "open",
+            path: path.into(),
+            source,
+        })?;
+        let text: Box<dyn Read> = Box::new(file.chain(END));
         let mut places = Self {
             path: path.into(),
+            // Passes over the mark that Excel and others write in front of UTF-8.
             reader: ReaderBuilder::new()
                 .has_headers(false)
                 .flexible(true)
@@ -96,9 +86,6 @@ impl Places {
             lon: 0,
             payload: String::new(),
         };
-        if is_marked {
-            return Err(places.wrong("it begins with a byte order mark, EF BB BF"));
-        }
         places.read_names(columns)?;
         Ok(places)
     }

@@ -10,9 +10,8 @@
 //! 10 000 km. Near the other end of the earth a chord hardly grows with the kilometres, and these may be up to 4.1 km
 //! off.
 //!
-//! Sines and their inverse are those of the system. On another one a coordinate may, seldom, be the neighbouring `f32`,
-//! and kilometres the neighbouring `f64`; a database that was built has the same answers for the same [`Ring`]
-//! everywhere.
+//! Sines and their inverse are those of the crate `libm`, so that a place is the same point, and a distance as many
+//! kilometres, on every machine.
 //!
 //! Invariant: a ring of kilometres holds the distances of which [`km`] lies in the range.
 //!
@@ -85,7 +84,7 @@ pub fn chord(km: f64) -> Result<f64> {
 /// than 2 from each other, places may not. NaN stays NaN.
 #[must_use]
 pub fn km(chord: f64) -> f64 {
-    2.0 * EARTH_RADIUS_KM * (chord / 2.0).clamp(-1.0, 1.0).asin()
+    2.0 * EARTH_RADIUS_KM * libm::asin((chord / 2.0).clamp(-1.0, 1.0))
 }
 
 /// The ring of the distances of which [`km`] lies in a range: `0.5..=1.0`, `..2.5`, `100.0..`, or a pair of
@@ -151,7 +150,7 @@ fn value(bound: Bound<f64>, unbounded: f64) -> f64 {
 /// so that they give 0 and 1 and not almost.
 fn sin_cos(degrees: f64) -> (f64, f64) {
     let quarters = (degrees / 90.0).round();
-    let (sin, cos) = (degrees - 90.0 * quarters).to_radians().sin_cos();
+    let (sin, cos) = libm::sincos((degrees - 90.0 * quarters).to_radians());
     match quarters as i8 {
         0 => (sin, cos),
         1 => (cos, -sin),
@@ -162,7 +161,7 @@ fn sin_cos(degrees: f64) -> (f64, f64) {
 
 fn chord_of(km: f64) -> f64 {
     match km < HALF_CIRCUMFERENCE_KM {
-        true => 2.0 * (km / (2.0 * EARTH_RADIUS_KM)).sin(),
+        true => 2.0 * libm::sin(km / (2.0 * EARTH_RADIUS_KM)),
         false => 2.0,
     }
 }

@@ -59,15 +59,18 @@ fn decode(corpus: &Path) -> Result {
     Ok(())
 }
 
+/// Changes of one file each: a name for the input, the file, what is done to it, and the arguments of that.
+type Changes = &'static [(&'static str, u8, u64, &'static [u8])];
+
 /// What a generator makes of most bytes, fuzzing finds out.
 fn directory(corpus: &Path) -> Result {
     for step in [1_u32, 7, 31, 97] {
         let input: Vec<u8> = (0..64_u32).map(|i| (i * step) as u8).collect();
         fs::write(corpus.join(format!("start-{step}")), input)?;
     }
-    // A change, no other, and codes; the numbers of the file and of what is done to it, and its arguments.
-    for (name, file, what, arguments) in [
-        ("bad-flip-in-codes", 4, FLIP, &[200, 0, 0x10][..]),
+    // A change, no other, and what stands beside the rows: 1 codes, 2 boxes. The numbers of the file and of what is done to it, and its arguments.
+    let with_codes: Changes = &[
+        ("bad-flip-in-codes", 4, FLIP, &[200, 0, 0x10]),
         ("bad-flip-in-fine", 5, FLIP, &[200, 0, 0x10]),
         (
             "bad-number-in-codes",
@@ -96,10 +99,35 @@ fn directory(corpus: &Path) -> Result {
         ("seed-prefix-form-sealed", 6, SEAL, &[64, 0, 2]),
         ("seed-nibble-sealed", 6, SEAL, &[129, 0, 255]),
         ("seed-prefix-norm-sealed", 6, SEAL, &[195, 0, 0xff]),
-    ] {
+    ];
+    let with_boxes: Changes = &[
+        ("bad-flip-in-box", 4, FLIP, &[130, 0, 0x10]),
+        ("bad-flip-in-order", 5, FLIP, &[100, 0, 1]),
+        ("bad-cut-blocks", 4, CUT, &[100, 1]),
+        ("bad-cut-order", 5, CUT, &[100, 1]),
+        ("bad-older-blocks", 4, OLDER, &[]),
+        ("bad-order-for-blocks", 4, COPY, &[5]),
+        ("bad-no-order", 5, REMOVE, &[]),
+        ("bad-rows-of-blocks-sealed", 4, SEAL, &[72, 0, 9]),
+        // Another form is passed over; other numbers are somebody's boxes.
+        ("seed-blocks-form-sealed", 4, SEAL, &[64, 0, 2]),
+        ("seed-lower-bound-sealed", 4, SEAL, &[131, 0, 0xff]),
+        ("seed-id-of-another-row-sealed", 5, SEAL, &[64, 0, 7]),
+        // No row has that id.
+        ("bad-id-of-no-row-sealed", 5, SEAL, &[91, 0, 0x7f]),
+    ];
+    let all = [(1, with_codes), (2, with_boxes)].into_iter();
+    let all = all.flat_map(|(beside, changes)| changes.iter().map(move |change| (beside, change)));
+    for (beside, &(name, file, what, arguments)) in all {
         // `arbitrary` scales four bytes to the number of variants.
         let variant = ((what << 32) / VARIANTS + 1) as u32;
-        let input = [&[1, file][..], &variant.to_le_bytes(), arguments, &[0, 1]].concat();
+        let input = [
+            &[1, file][..],
+            &variant.to_le_bytes(),
+            arguments,
+            &[0, beside],
+        ]
+        .concat();
         fs::write(corpus.join(name), input)?;
     }
     Ok(())

@@ -1,16 +1,28 @@
-//! A segment searched by its codes, as the facade does it: bytes are checked before they are read.
+//! A segment searched by its codes and boxes, as the facade does it: bytes are checked before they are read.
 
 use std::error::Error;
 use std::ops::Range;
 
 use ringdb_index::{
-    CodeFrame, Codes, Encoded, Explain, Guard, Kernel, Prefix, PrefixFrame, Ring, Rows,
-    Segment as Searched, encode, search,
+    Arranged, BoxFrame, Boxes, CodeFrame, Codes, Encoded, Explain, Guard, Kernel, Prefix,
+    PrefixFrame, Ring, Rows, Segment as Searched, arrange, encode, search,
 };
 use ringdb_storage::{Derived, DerivedWriter, Segment, Vectors};
 
 /// Bytes that were refused, or codes that do not fit.
 pub(crate) type Refused = Box<dyn Error + Send + Sync>;
+
+/// Writes the boxes of all rows.
+pub(crate) fn derive_boxes(
+    vectors: &Vectors,
+    writer: &mut DerivedWriter<'_>,
+) -> Result<(), Refused> {
+    let rows = Rows::new(vectors.as_slice(), vectors.dims())?;
+    arrange(rows, |part: Arranged<'_>| {
+        writer.blocks(part.blocks)?;
+        Ok(writer.order(part.order)?)
+    })
+}
 
 /// Writes the codes of all rows.
 pub(crate) fn derive(vectors: &Vectors, writer: &mut DerivedWriter<'_>) -> Result<(), Refused> {
@@ -24,7 +36,7 @@ pub(crate) fn derive(vectors: &Vectors, writer: &mut DerivedWriter<'_>) -> Resul
     })
 }
 
-/// The rows in a ring, by codes if the segment has any that are known.
+/// The rows in a ring, by boxes and codes if the segment has any that are known.
 pub(crate) fn ids<T>(
     segment: &Segment<T>,
     query: &[f32],
@@ -34,13 +46,15 @@ pub(crate) fn ids<T>(
     let rows = Rows::new(vectors.as_slice(), vectors.dims())?;
     let derived = segment.codes.as_ref().zip(segment.fine.as_ref());
     let prefix = segment.prefix.as_ref();
+    let boxes = segment.blocks.as_ref().zip(segment.order.as_ref());
     let looked = Looked {
         vectors,
         derived,
         prefix,
+        boxes,
     };
     let (len, dims) = (vectors.len(), vectors.dims());
-    let (mut frame, mut prefix_frame) = (None, None);
+    let (mut frame, mut prefix_frame, mut box_frame) = (None, None, None);
     if let Some((codes, _)) = derived {
         codes.verify(0..CodeFrame::head_bytes(dims))?;
         frame = CodeFrame::read(codes.bytes(), len, dims)?;
@@ -52,6 +66,10 @@ pub(crate) fn ids<T>(
             prefix_frame = PrefixFrame::read(prefix.bytes(), len, dims)?;
         }
     }
+    if let Some((blocks, _)) = boxes {
+        blocks.verify(0..BoxFrame::HEAD_BYTES)?;
+        box_frame = BoxFrame::read(blocks.bytes(), len, dims)?;
+    }
     let mut searched = match (&frame, derived) {
         (Some(frame), Some((codes, fine))) => {
             let codes = Codes::new(frame, codes.bytes(), fine.bytes())?;
@@ -62,6 +80,9 @@ pub(crate) fn ids<T>(
     if let Some((frame, prefix)) = prefix_frame.as_ref().zip(prefix) {
         searched = searched.and_prefix(Prefix::new(frame, prefix.bytes())?)?;
     }
+    if let Some((frame, (blocks, order))) = box_frame.zip(boxes) {
+        searched = searched.and_boxes(Boxes::new(frame, blocks.bytes(), order.bytes())?)?;
+    }
     search(searched, query, ring, Kernel::fastest(), &looked)
 }
 
@@ -71,6 +92,8 @@ struct Looked<'a> {
     /// Codes and fine codes.
     derived: Option<(&'a Derived, &'a Derived)>,
     prefix: Option<&'a Derived>,
+    /// Blocks and their order.
+    boxes: Option<(&'a Derived, &'a Derived)>,
 }
 
 impl Guard for Looked<'_> {
@@ -94,11 +117,13 @@ impl Guard for Looked<'_> {
         Ok(self.prefix.ok_or("there are no prefixes")?.verify(bytes)?)
     }
 
-    fn blocks(&self, _: Range<usize>) -> Result<(), Refused> {
-        Err("there are no boxes".into())
+    fn blocks(&self, bytes: Range<usize>) -> Result<(), Refused> {
+        let (blocks, _) = self.boxes.ok_or("there are no blocks")?;
+        Ok(blocks.verify(bytes)?)
     }
 
-    fn order(&self, _: Range<usize>) -> Result<(), Refused> {
-        Err("there are no boxes".into())
+    fn order(&self, bytes: Range<usize>) -> Result<(), Refused> {
+        let (_, order) = self.boxes.ok_or("there is no order")?;
+        Ok(order.verify(bytes)?)
     }
 }

@@ -1,4 +1,4 @@
-//! A whole database directory, with codes or without, changed in the ways that an input describes.
+//! A whole database directory, with codes, boxes, both or neither, changed in the ways that an input describes.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -41,7 +41,8 @@ enum What {
     Remove,
 }
 
-const LEN: u32 = 20;
+/// How many rows there are, without boxes and with them: of few rows a search looks at no box.
+const LENS: [u32; 2] = [20, 400];
 
 /// The first row behind the ring, so near to it that prefixes do not tell that, and codes do.
 const BEHIND: u32 = 13;
@@ -74,28 +75,35 @@ const HITS: [u32; 8] = [5, 6, 7, 8, 9, 10, 11, 12];
 type Files = Vec<(PathBuf, Vec<u8>)>;
 
 /// The files of two generations of one database.
-fn generations(has_codes: bool) -> &'static [Files; 2] {
-    static FILES: [OnceLock<[Files; 2]>; 2] = [const { OnceLock::new() }; 2];
-    FILES[usize::from(has_codes)].get_or_init(|| {
+fn generations([has_codes, has_boxes]: [bool; 2]) -> &'static [Files; 2] {
+    static FILES: [OnceLock<[Files; 2]>; 4] = [const { OnceLock::new() }; 4];
+    FILES[usize::from(has_codes) + 2 * usize::from(has_boxes)].get_or_init(|| {
         let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
         let dir = Path::new("/db");
         [1, 2].map(|generation| {
             let codec = PayloadCodec::Bincode;
             let writer = SegmentWriter::in_directory_on(Arc::clone(&disk), dir, true, DIMS, codec);
             let mut writer = writer.expect("a writer");
-            for id in 0..LEN {
+            for id in 0..LENS[usize::from(has_boxes)] {
                 let pushed = writer.push(&row(generation, id), payload(generation, id));
                 pushed.expect("room for a row");
             }
-            let finished = writer.finish_with(|vectors, writer| match has_codes {
-                true => coded::derive(vectors, writer),
-                false => Ok::<(), Refused>(()),
+            let finished = writer.finish_with(|vectors, writer| {
+                if has_codes {
+                    coded::derive(vectors, writer)?;
+                }
+                if has_boxes {
+                    coded::derive_boxes(vectors, writer)?;
+                }
+                Ok::<(), Refused>(())
             });
             finished.expect("a database");
             let segment = PathBuf::from(format!("/db/segment-{generation:06}"));
             let names = ["offsets.bin", "payloads.bin", "vectors.bin"];
-            let derived = ["codes.bin", "fine.bin", "prefix.bin"];
-            let derived = derived.into_iter().filter(|_| has_codes);
+            let codes = ["codes.bin", "fine.bin", "prefix.bin"];
+            let codes = codes.into_iter().filter(|_| has_codes);
+            let boxes = ["blocks.bin", "order.bin"];
+            let derived = codes.chain(boxes.into_iter().filter(|_| has_boxes));
             let mut paths = vec![dir.join("MANIFEST")];
             paths.extend(
                 names
@@ -132,8 +140,11 @@ pub fn directory(data: &[u8]) -> bool {
     let Ok(changes) = Vec::<Change>::arbitrary(&mut input) else {
         return false;
     };
-    // Behind the changes, so that an input without it is one of a database without codes.
-    let [older, whole] = generations(bool::arbitrary(&mut input).unwrap_or_default());
+    // Behind the changes, so that an input without it is one of a database without codes or boxes.
+    let kind = u8::arbitrary(&mut input).unwrap_or_default();
+    let has = [1, 2].map(|bit| kind & bit > 0);
+    let [older, whole] = generations(has);
+    let len = LENS[usize::from(has[1])];
     let mut files: Vec<Option<(PathBuf, Vec<u8>)>> = whole.iter().cloned().map(Some).collect();
     let mut is_forged = false;
     for Change { file, what } in &changes {
@@ -152,14 +163,15 @@ pub fn directory(data: &[u8]) -> bool {
             let options = ReadOptions::new().verify(verify).access(access);
             // Without checksums of blocks, rows that were changed are read as they are.
             let is_checked = !is_forged && verify != Verify::Never;
-            read_whole &= read(&*disk, &options, is_checked);
+            read_whole &= read(&*disk, &options, is_checked.then_some(len));
         }
     }
     read_whole && !changes.is_empty()
 }
 
-/// Whether all of the database can be read. What is read is compared if `is_checked`.
-fn read(disk: &dyn Disk, options: &ReadOptions, is_checked: bool) -> bool {
+/// Whether all of the database can be read. What is read is compared if it is known how many rows there are.
+fn read(disk: &dyn Disk, options: &ReadOptions, len: Option<u32>) -> bool {
+    let is_checked = len.is_some();
     let Ok(segment) = Segment::<String>::open_on(disk, Path::new("/db"), options) else {
         return false;
     };
@@ -179,8 +191,8 @@ fn read(disk: &dyn Disk, options: &ReadOptions, is_checked: bool) -> bool {
         Ok((found, _)) => assert!(!is_checked || found == HITS, "the ring holds {found:?}"),
         Err(_) => all = false,
     }
-    if is_checked {
-        assert_eq!(segment.vectors.len() as u32, LEN, "rows are missing");
+    if let Some(len) = len {
+        assert_eq!(segment.vectors.len() as u32, len, "rows are missing");
     }
     all
 }
@@ -265,7 +277,15 @@ mod tests {
 
     #[test]
     fn the_search_needs_every_tier() {
-        let files = &generations(true)[1];
+        check_tiers(
+            [true, false],
+            &[Tier::Prefix, Tier::Codes, Tier::Fine, Tier::Rows],
+        );
+        check_tiers([false, true], &[Tier::Boxes, Tier::Rows]);
+    }
+
+    fn check_tiers(has: [bool; 2], tiers: &[Tier]) {
+        let files = &generations(has)[1];
         let disk = disk_with(
             files
                 .iter()
@@ -275,7 +295,7 @@ mod tests {
         let ring = Ring::between(RING[0], RING[1]).unwrap();
         let (found, explain) = coded::ids(&segment.unwrap(), &QUERY, &ring).unwrap();
         assert_eq!(found, HITS);
-        for tier in [Tier::Prefix, Tier::Codes, Tier::Fine, Tier::Rows] {
+        for &tier in tiers {
             let report = explain.tier(tier);
             assert!(report.outside + report.inside > 0, "{tier:?}: {explain}");
         }

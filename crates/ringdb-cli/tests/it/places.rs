@@ -100,6 +100,8 @@ fn lines_can_end_in_any_way_and_blank_ones_are_no_rows() {
     check_payloads("\na,lat,lon\n\n\nx,1,2\r\n\r\ny,3,4\n\n", &expected);
     check_payloads("lat,lon,a\n1,2,\"x\"\n3,4,\"y\"", &expected);
     check_payloads("lat,lon\n1,2\n", &["{}"]);
+    // What some programs write in front of UTF-8.
+    check_payloads("\u{feff}a,lat,lon\r\nx,1,2\r\ny,3,4\r\n", &expected);
     check_payloads("lat,lon,\"q\"\"\"\n1,2,5\"\n", &[r#"{"q\"":"5\""}"#]);
 }
 
@@ -173,8 +175,12 @@ fn names_of_columns_that_cannot_be_used() {
         "p.csv line 1: two columns are named 'lat'",
     );
     check_refused(
-        "\u{feff}lat,lon\n1,2\n",
-        "p.csv line 1: it begins with a byte order mark, EF BB BF",
+        "\u{feff}lat,lon\n1,2\n3,91\n4,x\n",
+        "p.csv line 4: lon is 'x', which is no number",
+    );
+    check_refused(
+        "\u{feff}\u{feff}lat,lon\n1,2\n",
+        "p.csv line 1: no column is named 'lat', there are '\u{feff}lat', 'lon'",
     );
     check_refused(
         b"lat,lon,caf\xe9\n1,2,3\n",
