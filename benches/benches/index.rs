@@ -7,13 +7,14 @@
 //! library and one peer answer in turn, once unmeasured, when answers are compared, and then so many runs. A peer
 //! that takes minutes answers once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ringdb_benches::comparison::{Requests, against, alone, table};
+use ringdb_benches::comparison::{Requests, alone, compare, table};
 use ringdb_benches::contender::{Contender, contenders, joins};
 use ringdb_benches::data::{Data, DataSet};
+use ringdb_benches::options::Options;
 use ringdb_benches::oracle::{self, RingKind};
-use ringdb_benches::peers::{self, Home, Peer, Result, write_rows};
+use ringdb_benches::peers::{Home, Result};
 use ringdb_benches::{SEED, is_test_run};
 
 /// What is asked of which rows.
@@ -189,98 +190,21 @@ const CASES: &[Case] = &[
 /// Coordinates of a case in a test run, but for a join.
 const TEST_FLOATS: usize = 20_000;
 
-/// What the command line says.
-struct Options {
-    with_peers: bool,
-    /// Whether the cases, peers and lines are those of docs/BENCHMARKS.md.
-    for_page: bool,
-    folder: Option<PathBuf>,
-    scale: f64,
-    case: Option<String>,
-    /// A part of what the table of a ring is called.
-    ring: Option<String>,
-    only: Vec<String>,
-    runs: Option<usize>,
-    threads: usize,
-}
-
-impl Options {
-    fn read() -> Result<Self> {
-        use lexopt::prelude::*;
-        let mut options = Self {
-            with_peers: false,
-            for_page: false,
-            folder: None,
-            scale: 1.0,
-            case: None,
-            ring: None,
-            only: Vec::new(),
-            runs: None,
-            threads: 2,
-        };
-        let mut args = lexopt::Parser::from_env();
-        while let Some(arg) = args.next()? {
-            match arg {
-                // What cargo says to every bench.
-                Long("bench") => {}
-                Long("peers") => options.with_peers = true,
-                Long("page") => options.for_page = true,
-                Long("data") => options.folder = Some(args.value()?.into()),
-                Long("scale") => options.scale = args.value()?.parse()?,
-                Long("case") => options.case = Some(args.value()?.string()?),
-                Long("ring") => options.ring = Some(args.value()?.string()?),
-                Long("peer") => {
-                    let name = args.value()?.string()?;
-                    if !peers::names().any(|known| known == name) {
-                        let known: Vec<&str> = peers::names().collect();
-                        return Err(format!("no peer {name} among {}", known.join(", ")).into());
-                    }
-                    options.with_peers = true;
-                    options.only.push(name);
-                }
-                Long("runs") => options.runs = Some(args.value()?.parse()?),
-                Long("threads") => options.threads = args.value()?.parse()?,
-                // With all benches at once they are Criterion's.
-                Long(other) => eprintln!("index: ignores --{other}"),
-                _ => {}
-            }
-        }
-        let positive = options.scale > 0.0 && options.runs != Some(0) && options.threads > 0;
-        if positive {
-            Ok(options)
-        } else {
-            Err("--scale, --runs and --threads are positive".into())
-        }
-    }
-
-    /// The peers that a case is run against.
-    fn peers<'a>(&'a self, case: &'a Case) -> Vec<&'a str> {
-        let shown = case.page.filter(|_| self.for_page);
-        match (shown, self.with_peers, self.only.is_empty()) {
-            (Some(shown), _, true) => shown.to_vec(),
-            (None, false, _) => Vec::new(),
-            (None, true, true) => case.peers.to_vec(),
-            (_, _, false) => self.only.iter().map(String::as_str).collect(),
-        }
-    }
-}
+/// Threads of both sides unless the command line says otherwise.
+const THREADS: usize = 2;
 
 fn main() -> Result<()> {
     if is_test_run() {
         return CASES.iter().try_for_each(test);
     }
-    let options = Options::read()?;
+    let options = Options::read("index")?;
+    let threads = options.threads.unwrap_or(THREADS);
     rayon::ThreadPoolBuilder::new()
-        .num_threads(options.threads)
+        .num_threads(threads)
         .build_global()?;
-    // Beside what else this workspace builds.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
-    let folder = target.ok_or("there is no target directory")?.join("peers");
-    let home = Home::new(folder, options.threads)?;
-    let is_meant = |case: &&Case| {
-        let word = options.case.as_deref().unwrap_or_default();
-        case.name.contains(word) && (case.page.is_some() || !options.for_page)
-    };
+    let home = Home::new(Path::new(env!("CARGO_TARGET_TMPDIR")), threads)?;
+    let is_meant =
+        |case: &&Case| options.is_of_case(case.name) && (case.page.is_some() || !options.for_page);
     let mut failed = 0;
     for case in CASES.iter().filter(is_meant) {
         failed += measure(case, &options, &home)?;
@@ -354,8 +278,12 @@ fn join(kind: RingKind, data: &Data) -> Requests {
 
 /// Runs a case and prints it; returns how many peers failed.
 fn measure(case: &Case, options: &Options, home: &Home) -> Result<usize> {
-    let n_rows = ((case.rows as f64 * options.scale) as usize).max(1);
-    let data = Data::new(case.set, n_rows, case.dims, options.folder.as_deref())?;
+    let data = Data::new(
+        case.set,
+        options.rows(case.rows),
+        case.dims,
+        options.folder.as_deref(),
+    )?;
     // There may be fewer.
     let n_rows = data.view().len();
     let (asked, runs) = match case.queries {
@@ -366,44 +294,16 @@ fn measure(case: &Case, options: &Options, home: &Home) -> Result<usize> {
     let runs = options.runs.unwrap_or(runs);
     println!(
         "\n## {}: {n_rows} x {} rows, {}, seed {SEED}; {asked}, {} threads\n",
-        case.name, case.dims, data.origin, options.threads
+        case.name,
+        case.dims,
+        data.origin,
+        rayon::current_num_threads()
     );
     let mut requests = requests(case, &data, usize::MAX);
-    let word = options.ring.as_deref().unwrap_or_default();
-    requests.retain(|requests| requests.kind.describe().contains(word));
+    requests.retain(|requests| options.is_of_ring(requests.kind));
     let contenders = ways(case, &data);
-    let mut failed = 0;
-    let mut groups = vec![Vec::new(); requests.len()];
-    let names = options.peers(case);
-    if names.is_empty() {
-        for (groups, requests) in groups.iter_mut().zip(&requests) {
-            groups.push(alone(&contenders, &requests.all, runs));
-        }
-    } else {
-        let files = tempfile::tempdir_in(home.folder())?;
-        let path = files.path().join("rows");
-        write_rows(&path, data.rows())?;
-        for name in names {
-            // One that fails is said to have failed, and the others go on before the run ends so.
-            let mut run = || -> Result<()> {
-                let mut peer = Peer::start(name, home, files.path())?;
-                println!("- {}", peer.describe());
-                let seconds = peer.load(&path, n_rows, case.dims)?;
-                println!("  - loaded in {seconds:.2} s");
-                for (groups, requests) in groups.iter_mut().zip(&requests) {
-                    match against(&contenders, &mut peer, &data, requests, runs)? {
-                        Some(lines) => groups.push(lines),
-                        None => println!("  - cannot answer: {}", requests.kind.describe()),
-                    }
-                }
-                Ok(())
-            };
-            if let Err(error) = run() {
-                println!("- FAILED: {error}");
-                failed += 1;
-            }
-        }
-    }
+    let names = options.peers(case.peers, case.page);
+    let (groups, failed) = compare(&contenders, &names, home, data.view(), &requests, runs)?;
     for (groups, requests) in groups.iter().zip(&requests) {
         print!("\n{}:\n\n{}", requests.kind.describe(), table(groups));
     }

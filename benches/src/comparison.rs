@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use ringdb_index::Rows;
+
 use crate::contender::Contender;
-use crate::data::Data;
 use crate::oracle::{Request, RingKind};
-use crate::peers::{Difference, Peer, Question, Result};
+use crate::peers::{Difference, Home, Peer, Question, Result, write_rows};
 use crate::{Times, median_ratio};
 
 /// What both sides wait before each call, so that threads of the other one that spin for more work have gone to
@@ -85,19 +86,63 @@ pub fn alone(contenders: &[Contender<'_>], requests: &[Request], runs: usize) ->
     lines(contenders, requests, &seconds)
 }
 
-/// This library and a peer in turn. The first round is not measured: there the answers are held against the
-/// right ones, which this library must give and a peer may miss. Where a peer takes long, its first answer is in
-/// the round after that, and measured. Nothing when the peer can answer nothing like it.
+/// The lines of each ring in groups, and how many peers failed: this library beside each peer in turn, or alone if
+/// none is named. What peers say and need is printed.
 ///
 /// # Errors
-/// When the peer fails.
+/// When the rows cannot be written for the peers.
 ///
 /// # Panics
 /// If an answer of this library is wrong.
-pub fn against(
+pub fn compare(
+    contenders: &[Contender<'_>],
+    names: &[&str],
+    home: &Home,
+    rows: Rows<'_>,
+    requests: &[Requests],
+    runs: usize,
+) -> Result<(Vec<Vec<Vec<Line>>>, usize)> {
+    let mut groups = vec![Vec::new(); requests.len()];
+    if names.is_empty() {
+        for (groups, requests) in groups.iter_mut().zip(requests) {
+            groups.push(alone(contenders, &requests.all, runs));
+        }
+        return Ok((groups, 0));
+    }
+    let files = tempfile::tempdir_in(home.folder())?;
+    let path = files.path().join("rows");
+    write_rows(&path, rows)?;
+    let mut failed = 0;
+    for name in names {
+        // One that fails is said to have failed, and the others go on before the run ends so.
+        let mut run = || -> Result<()> {
+            let mut peer = Peer::start(name, home, files.path())?;
+            println!("- {}", peer.describe());
+            let seconds = peer.load(&path, rows.len(), rows.dims())?;
+            println!("  - loaded in {seconds:.2} s");
+            for (groups, requests) in groups.iter_mut().zip(requests) {
+                match against(contenders, &mut peer, rows, requests, runs)? {
+                    Some(lines) => groups.push(lines),
+                    None => println!("  - cannot answer: {}", requests.kind.describe()),
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = run() {
+            println!("- FAILED: {error}");
+            failed += 1;
+        }
+    }
+    Ok((groups, failed))
+}
+
+/// This library and a peer in turn. The first round is not measured: there the answers are held against the
+/// right ones, which this library must give and a peer may miss. Where a peer takes long, its first answer is in
+/// the round after that, and measured. Nothing when the peer can answer nothing like it.
+fn against(
     contenders: &[Contender<'_>],
     peer: &mut Peer,
-    data: &Data,
+    rows: Rows<'_>,
     requests: &Requests,
     runs: usize,
 ) -> Result<Option<Vec<Line>>> {
@@ -113,7 +158,7 @@ pub fn against(
             std::thread::sleep(pause);
             if run == usize::from(requests.is_long) {
                 let (seconds, found) = peer.answer(theirs, question)?;
-                difference.add(&found, theirs, data.view())?;
+                difference.add(&found, theirs, rows)?;
                 their_seconds.extend(requests.is_long.then_some(seconds));
             } else if !requests.is_long {
                 their_seconds.push(peer.time(theirs, question)?);

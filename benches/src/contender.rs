@@ -18,19 +18,21 @@ pub struct Contender<'a> {
 }
 
 impl<'a> Contender<'a> {
-    /// A way to answer queries.
-    pub fn new(
-        name: impl Into<String>,
-        search: impl Fn(&[Vec<f32>], &Ring) -> Vec<Vec<u32>> + 'a,
+    /// A way to answer queries. What `search` returns becomes ids when the time has been taken.
+    fn new<T>(
+        name: String,
+        search: impl Fn(&Request, &Ring) -> T + 'a,
+        ids: impl Fn(T) -> Vec<Vec<u32>> + 'a,
     ) -> Self {
         let answer = move |request: &Request| {
             let ring = request.bounds.ring();
             let start = Instant::now();
-            let found = search(&request.queries, &ring);
-            (start.elapsed().as_secs_f64(), found)
+            let found = search(request, &ring);
+            let seconds = start.elapsed().as_secs_f64();
+            (seconds, ids(found))
         };
         Self {
-            name: name.into(),
+            name,
             answer: Box::new(answer),
         }
     }
@@ -61,23 +63,29 @@ pub fn contenders(data: &Data) -> Vec<Contender<'_>> {
 
 /// Query by query, in all rows or by codes.
 fn one_by_one(name: String, segment: Segment<'_>, kernel: Kernel) -> Contender<'_> {
-    Contender::new(name, move |queries, ring| {
-        let one = |query: &Vec<f32>| {
-            let (ids, _) = search(segment, query, ring, kernel, &Trusted).expect("a valid query");
-            ids
-        };
-        queries.iter().map(one).collect()
-    })
+    let search = move |request: &Request, ring: &Ring| -> Vec<Vec<u32>> {
+        let queries = request.queries.iter();
+        queries
+            .map(|query| ids_of(segment, query, ring, kernel))
+            .collect()
+    };
+    Contender::new(name, search, |found| found)
+}
+
+fn ids_of(segment: Segment<'_>, query: &[f32], ring: &Ring, kernel: Kernel) -> Vec<u32> {
+    let (ids, _) = search(segment, query, ring, kernel, &Trusted).expect("a valid query");
+    ids
 }
 
 /// All queries in one pass over the rows.
 fn all_at_once(name: String, segment: Segment<'_>, kernel: Kernel) -> Contender<'_> {
-    Contender::new(name, move |queries, ring| {
-        let flat = queries.concat();
+    let search = move |request: &Request, ring: &Ring| {
+        let flat = request.queries.concat();
         let batch = search_many(segment, &flat, &[*ring], kernel, &Trusted).expect("valid queries");
-        (0..queries.len())
-            .map(|i| batch.ids_of(i).to_vec())
-            .collect()
+        (batch, request.queries.len())
+    };
+    Contender::new(name, search, |(batch, count)| {
+        (0..count).map(|i| batch.ids_of(i).to_vec()).collect()
     })
 }
 
@@ -85,21 +93,20 @@ fn all_at_once(name: String, segment: Segment<'_>, kernel: Kernel) -> Contender<
 #[must_use]
 pub fn joins(data: &Data) -> Vec<Contender<'_>> {
     let (segment, kernel) = (data.segment(), Kernel::fastest());
-    let answer = move |request: &Request| {
-        let ring = request.bounds.ring();
-        let start = Instant::now();
+    let search = move |_: &Request, ring: &Ring| {
         let mut pairs = Vec::new();
-        let mut found = join(segment, ring, kernel, &Trusted);
+        let mut found = join(segment, *ring, kernel, &Trusted);
         while let Some(portion) = found.portion().expect("trusted rows") {
             pairs.extend(portion);
         }
-        let seconds = start.elapsed().as_secs_f64();
-        (seconds, of_rows(pairs, segment.rows().len()))
+        pairs
     };
-    vec![Contender {
-        name: format!("ringdb, join by codes, {kernel}"),
-        answer: Box::new(answer),
-    }]
+    let ids = move |pairs| of_rows(pairs, segment.rows().len());
+    vec![Contender::new(
+        format!("ringdb, join by codes, {kernel}"),
+        search,
+        ids,
+    )]
 }
 
 /// The second ids of the pairs of each row, ascending.

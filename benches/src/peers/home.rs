@@ -33,11 +33,12 @@ pub struct Home {
 }
 
 impl Home {
-    /// Peers in `folder`, each with so many threads; nothing is made yet.
+    /// Peers in a folder beside this one of the target directory, each with so many threads; nothing is made yet.
     ///
     /// # Errors
     /// When the folder cannot be made.
-    pub fn new(folder: PathBuf, threads: usize) -> Result<Self> {
+    pub fn new(beside: &Path, threads: usize) -> Result<Self> {
+        let folder = beside.with_file_name("peers");
         std::fs::create_dir_all(&folder)?;
         Ok(Self {
             folder,

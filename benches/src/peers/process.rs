@@ -1,11 +1,12 @@
 //! A peer that runs: requests to its standard input, replies from its standard output, one line each.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 
+use ringdb_index::Rows;
 use serde_json::{Value, json};
 
 use super::{Home, Result, answer};
@@ -230,18 +231,18 @@ impl Drop for Peer {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_rows(path: &Path, rows: &[f32]) -> Result<()> {
-    write_floats(path, std::iter::once(rows))
-        .map_err(|error| format!("{}: {error}", path.display()).into())
+pub fn write_rows(path: &Path, rows: Rows<'_>) -> Result<()> {
+    let rows = (0..rows.len() as u32).filter_map(|id| rows.row(id));
+    write_floats(path, rows).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
 /// Writes a raw file of little-endian `f32`.
 fn write_floats<'a>(path: &Path, pieces: impl Iterator<Item = &'a [f32]>) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
+    let mut file = BufWriter::new(File::create(path)?);
     for piece in pieces {
         file.write_all(bytemuck::cast_slice(piece))?;
     }
-    Ok(())
+    file.flush()
 }
 
 fn utf8(path: &Path) -> Result<&str> {
