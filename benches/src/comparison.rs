@@ -47,7 +47,7 @@ impl Requests {
         if self.all.iter().any(|request| request.queries.is_empty()) {
             return peer.can("join").then_some((&self.all, Question::Join, ""));
         }
-        let is_ring = matches!(self.kind, RingKind::Median(_));
+        let is_ring = self.kind.is_ring();
         if is_ring && peer.can("ring") || !is_ring && peer.can("disk") {
             return Some((&self.all, Question::Ring, ""));
         }
@@ -225,22 +225,47 @@ fn queries(requests: &[Request]) -> usize {
 /// The table of groups of lines, each group measured in turn.
 #[must_use]
 pub fn table(groups: &[Vec<Line>]) -> String {
-    let mut text =
-        "| | version | times | median | min | max | a query | ratio | hits | missing | extra | beyond rounding |\n\
-                    |---|---|---|---|---|---|---|---|---|---|---|---|\n"
-            .to_owned();
-    for line in groups.iter().flatten() {
+    written(&["median", "min", "max", "a query"], groups, |line| {
         let (median, min, max) = (line.times.median(), line.times.min(), line.times.max());
         let times = [median, min, max, median / line.queries as f64];
-        let [median, min, max, each] = times.map(|seconds| format!("{:.3} ms", 1e3 * seconds));
+        times.map(|seconds| format!("{:.3} ms", 1e3 * seconds))
+    })
+}
+
+/// The same by query: the times of all queries together, divided by their number.
+#[must_use]
+pub fn table_by_query(groups: &[Vec<Line>]) -> String {
+    written(&["a query", "min", "max"], groups, |line| {
+        let times = [line.times.median(), line.times.min(), line.times.max()];
+        times.map(|seconds| format!("{:.3} us", 1e6 * seconds / line.queries as f64))
+    })
+}
+
+/// A table with these columns of times.
+fn written<const N: usize>(
+    columns: &[&str; N],
+    groups: &[Vec<Line>],
+    times: impl Fn(&Line) -> [String; N],
+) -> String {
+    let mut text = format!(
+        "| | version | times | {} | ratio | hits | missing | extra | beyond rounding |\n|{}\n",
+        columns.join(" | "),
+        "---|".repeat(N + 8)
+    );
+    for line in groups.iter().flatten() {
         let Difference {
             missing,
             extra,
             beyond_rounding,
         } = line.difference;
         text.push_str(&format!(
-            "| {} | {} | {} | {median} | {min} | {max} | {each} | {:.2} | {} | {missing} | {extra} | {beyond_rounding} |\n",
-            line.name, line.version, line.times.len(), line.ratio, line.hits,
+            "| {} | {} | {} | {} | {:.2} | {} | {missing} | {extra} | {beyond_rounding} |\n",
+            line.name,
+            line.version,
+            line.times.len(),
+            times(line).join(" | "),
+            line.ratio,
+            line.hits,
         ));
     }
     text

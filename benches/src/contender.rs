@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use ringdb_index::{Kernel, Pair, Ring, Segment, Trusted, join, search, search_many};
+use rayon::ThreadPool;
+use rayon::prelude::*;
+use ringdb_index::{Batch, Kernel, Pair, Ring, Segment, Trusted, join, search, search_many};
 
 use crate::data::Data;
 use crate::oracle::Request;
@@ -61,6 +63,24 @@ pub fn contenders(data: &Data) -> Vec<Contender<'_>> {
     all
 }
 
+/// Every way to answer by boxes, on the threads of `pool`, which share the queries and are called from outside of it, as
+/// those of peers are; the tables give the time of all others relative to the first.
+#[must_use]
+pub fn by_boxes<'a>(segment: Segment<'a>, pool: &'a ThreadPool) -> Vec<Contender<'a>> {
+    let kernel = Kernel::fastest();
+    let shared = move |request: &Request, ring: &Ring| -> Vec<Vec<u32>> {
+        let queries = request.queries.par_iter();
+        let found = queries.map(|query| ids_of(segment, query, ring, kernel));
+        pool.install(|| found.collect())
+    };
+    let batch = batch(segment, kernel);
+    let batch = move |request: &Request, ring: &Ring| pool.install(|| batch(request, ring));
+    vec![
+        Contender::new(format!("ringdb, boxes, {kernel}"), shared, |found| found),
+        Contender::new(format!("ringdb, boxes, batch, {kernel}"), batch, ids_of_all),
+    ]
+}
+
 /// Query by query, in all rows or by codes.
 fn one_by_one(name: String, segment: Segment<'_>, kernel: Kernel) -> Contender<'_> {
     let search = move |request: &Request, ring: &Ring| -> Vec<Vec<u32>> {
@@ -79,14 +99,19 @@ fn ids_of(segment: Segment<'_>, query: &[f32], ring: &Ring, kernel: Kernel) -> V
 
 /// All queries in one pass over the rows.
 fn all_at_once(name: String, segment: Segment<'_>, kernel: Kernel) -> Contender<'_> {
-    let search = move |request: &Request, ring: &Ring| {
+    Contender::new(name, batch(segment, kernel), ids_of_all)
+}
+
+fn batch(segment: Segment<'_>, kernel: Kernel) -> impl Fn(&Request, &Ring) -> Batch + Sync {
+    move |request, ring| {
         let flat = request.queries.concat();
-        let batch = search_many(segment, &flat, &[*ring], kernel, &Trusted).expect("valid queries");
-        (batch, request.queries.len())
-    };
-    Contender::new(name, search, |(batch, count)| {
-        (0..count).map(|i| batch.ids_of(i).to_vec()).collect()
-    })
+        search_many(segment, &flat, &[*ring], kernel, &Trusted).expect("valid queries")
+    }
+}
+
+fn ids_of_all(batch: Batch) -> Vec<Vec<u32>> {
+    let queries = 0..batch.len();
+    queries.map(|query| batch.ids_of(query).to_vec()).collect()
 }
 
 /// The ways to join rows with themselves.

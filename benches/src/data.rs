@@ -1,5 +1,6 @@
 //! The data sets of the comparison, seeded, and queries for them.
 
+use std::ops::Range;
 use std::path::Path;
 
 use rand::rngs::SmallRng;
@@ -73,10 +74,7 @@ impl Data {
         let chunks = rows.par_chunks_mut(CHUNK_ROWS * dims).enumerate();
         let origin = match set {
             DataSet::Uniform => {
-                chunks.for_each(|(number, chunk)| {
-                    let mut rng = rng(number);
-                    chunk.fill_with(|| rng.random_range(-1.0..1.0));
-                });
+                fill_uniform(&mut rows, dims, -1.0..1.0);
                 "uniform in [-1, 1)".to_owned()
             }
             DataSet::Equal => {
@@ -110,12 +108,7 @@ impl Data {
                 format!("vectors of {count} words, {which}, as they are")
             }
         };
-        let mut writer = SegmentWriter::in_memory(dims, PayloadCodec::Bincode)?;
-        for rows in rows.chunks(CHUNK_ROWS * dims) {
-            writer.push_all(rows, &vec![(); rows.len() / dims])?;
-        }
-        drop(rows);
-        let kept: Kept<()> = writer.finish_with(derive)?;
+        let kept = keep(rows, dims, derive)?;
         let codes = kept.codes.as_ref().ok_or("no rows, no codes")?;
         let frame = CodeFrame::read(codes.bytes(), kept.vectors.len(), dims)?;
         let prefix_frame = match &kept.prefix {
@@ -194,8 +187,31 @@ impl Data {
     }
 }
 
+/// Fills rows with numbers of a range, from the seed.
+pub(crate) fn fill_uniform(rows: &mut [f32], dims: usize, range: Range<f32>) {
+    let chunks = rows.par_chunks_mut(CHUNK_ROWS * dims).enumerate();
+    chunks.for_each(|(number, chunk)| {
+        let mut rng = rng(number);
+        chunk.fill_with(|| rng.random_range(range.clone()));
+    });
+}
+
+/// Puts rows in memory as a database has them there, with what `derive` makes of them.
+pub(crate) fn keep(
+    rows: Vec<f32>,
+    dims: usize,
+    derive: impl FnOnce(&Vectors, &mut DerivedWriter<'_>) -> Result<()>,
+) -> Result<Kept<()>> {
+    let mut writer = SegmentWriter::in_memory(dims, PayloadCodec::Bincode)?;
+    for rows in rows.chunks(CHUNK_ROWS * dims) {
+        writer.push_all(rows, &vec![(); rows.len() / dims])?;
+    }
+    drop(rows);
+    writer.finish_with(derive)
+}
+
 /// None if there is no such file.
-fn bytes(derived: &Option<Derived>) -> &[u8] {
+pub(crate) fn bytes(derived: &Option<Derived>) -> &[u8] {
     derived.as_ref().map_or(&[], Derived::bytes)
 }
 

@@ -4,6 +4,7 @@
 pub mod comparison;
 pub mod contender;
 pub mod data;
+pub mod few_dims;
 pub mod options;
 pub mod oracle;
 pub mod peers;

@@ -17,6 +17,8 @@ pub enum RingKind {
     Quantile(f64),
     /// The disk of this radius.
     Within(f64),
+    /// So many kilometres and so many along the earth, between points of a unit sphere.
+    Kilometres(f64, f64),
 }
 
 impl RingKind {
@@ -30,7 +32,13 @@ impl RingKind {
             Self::Nearest(count) => format!("disk up to nearest row {count}"),
             Self::Quantile(share) => format!("disk of the nearest {:.3} %", 100.0 * share),
             Self::Within(d_max) => format!("distances up to {d_max}"),
+            Self::Kilometres(from, to) => format!("ring from {from} to {to} km"),
         }
+    }
+
+    /// Whether it has a hole, by its form.
+    pub(crate) fn is_ring(self) -> bool {
+        matches!(self, Self::Median(_) | Self::Kilometres(..))
     }
 
     /// The ring for one query.
@@ -40,6 +48,12 @@ impl RingKind {
             Self::Nearest(count) => count.saturating_sub(1),
             Self::Quantile(share) => (share * distances.len() as f64) as usize,
             Self::Within(d_max) => return Bounds { d_min: 0.0, d_max },
+            Self::Kilometres(from, to) => {
+                return Bounds {
+                    d_min: chord(from),
+                    d_max: chord(to),
+                };
+            }
         };
         let rank = rank.min(distances.len() - 1);
         let (_, d, _) = distances.select_nth_unstable_by(rank, f64::total_cmp);
@@ -54,6 +68,15 @@ impl RingKind {
             },
         }
     }
+}
+
+/// The mean radius of the earth.
+const EARTH_RADIUS_KM: f64 = 6371.0088;
+
+/// The straight distance on the unit sphere between points that lie so far apart along the earth.
+#[must_use]
+pub fn chord(km: f64) -> f64 {
+    2.0 * (km / EARTH_RADIUS_KM / 2.0).sin()
 }
 
 /// Both bounds of a ring, inside it.
@@ -234,6 +257,19 @@ mod tests {
         let expected: [&[&[u32]]; 4] = [&[&[4, 5, 6]], &[&[0, 2]], &[&[0, 2, 4, 6]], &[&[0]]];
         check(&zero, false, expected);
         check(&zero, true, expected);
+    }
+
+    #[test]
+    fn half_around_the_earth_is_its_diameter() {
+        let pole = EARTH_RADIUS_KM * std::f64::consts::PI;
+        assert_eq!(chord(pole), 2.0);
+        // The cube of the angle is all that a chord lacks.
+        assert!((chord(1.0) * EARTH_RADIUS_KM - 1.0).abs() < 1e-8);
+        let rows = Rows::new(&LINE, 1).expect("whole rows");
+        // From 0.77 to 2.
+        let kinds = [RingKind::Kilometres(pole / 4.0, pole)];
+        let found = requests(rows, &[vec![0.0]], true, &kinds);
+        assert_eq!(found[0][0].expected, [[2, 4]]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! kiddo: a k-d tree of `f32`; its number of dims is fixed when it is compiled.
 
+use kiddo::batch::DEFAULT_STATIC_CHUNK_THREAD_MULTIPLIER;
 use kiddo::{ImmutableKdTree, QueryResultItem, SquaredEuclidean};
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::protocol::{Answer, Peer, Result, timed};
@@ -55,29 +57,25 @@ impl<const K: usize> Tree for ImmutableKdTree<f32, K> {
             .collect::<std::result::Result<_, _>>()?;
         // Squared in f64 and rounded once.
         let squared = |[d_min, d_max]: [f64; 2]| ((d_min * d_min) as f32, (d_max * d_max) as f32);
-        let (seconds, found) = timed(|| {
-            if let ([ring], true) = (rings, queries.len() > 1) {
-                let (low, high) = squared(*ring);
-                let batch = self.query_batch(&queries);
-                let all = batch
-                    .within::<SquaredEuclidean<f32>>(high)
-                    .unsorted()
-                    .execute();
-                return all.iter().map(|found| beyond(found, low)).collect();
-            }
+        // Few tasks a thread, as its own batches advise.
+        let tasks = rayon::current_num_threads() * DEFAULT_STATIC_CHUNK_THREAD_MULTIPLIER.get();
+        let (seconds, found) = timed(|| -> Vec<Vec<QueryResultItem<(), u32, f32>>> {
             let one = |(number, query): (usize, &[f32; K])| {
                 let (low, high) = squared(rings[number % rings.len()]);
                 let within = self.query(query).within::<SquaredEuclidean<f32>>(high);
-                beyond(&within.unsorted().execute(), low)
+                let mut found = within.unsorted().execute();
+                if low > 0.0 {
+                    found.retain(|item| item.distance >= low);
+                }
+                found
             };
-            queries.iter().enumerate().map(one).collect()
+            let shared = queries.par_iter().enumerate();
+            let shared = shared.with_min_len(queries.len().div_ceil(tasks));
+            shared.map(one).collect()
         });
-        Ok((seconds, found))
+        let ids = |found: Vec<QueryResultItem<(), u32, f32>>| {
+            found.into_iter().map(|item| item.item).collect()
+        };
+        Ok((seconds, found.into_iter().map(ids).collect()))
     }
-}
-
-/// The items at least that far away.
-fn beyond(found: &[QueryResultItem<(), u32, f32>], low: f32) -> Vec<u32> {
-    let far = found.iter().filter(|item| item.distance >= low);
-    far.map(|item| item.item).collect()
 }

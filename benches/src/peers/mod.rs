@@ -38,6 +38,7 @@ const PEERS: &[(&str, Runtime)] = &[
     ("scipy", Runtime::Python("scipy_tree")),
     ("sklearn-ball", Runtime::Python("scikit_learn:ball")),
     ("sklearn-kd", Runtime::Python("scikit_learn:kd")),
+    ("sklearn-balltree", Runtime::Python("balltree")),
     ("sklearn-brute", Runtime::Python("scikit_learn:brute")),
     ("usearch", Runtime::Python("usearch_exact")),
 ];
