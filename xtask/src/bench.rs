@@ -63,13 +63,13 @@ fn read(args: &mut lexopt::Parser) -> Result<Request> {
         }
     }
     // Criterion would not know what to do with it. The page keeps it from the benches that are Criterion's.
-    let is_of_index = match &request.name {
-        Some(name) => name == "index",
+    let has_cases = match &request.name {
+        Some(name) => name == "index" || name == "lowdim",
         None => request.for_page,
     };
-    let is_for_index = |arg: &OsString| arg == "--peers" || arg == "--data";
-    if !is_of_index && request.passed.iter().any(is_for_index) {
-        return Err("--peers and --data go with the bench `index`".into());
+    let is_for_cases = |arg: &OsString| arg == "--peers" || arg == "--data";
+    if !has_cases && request.passed.iter().any(is_for_cases) {
+        return Err("--peers and --data go with the benches `index` and `lowdim`".into());
     }
     Ok(request)
 }
@@ -133,6 +133,7 @@ mod tests {
             &["index", "--peers", "--", "--scale", "1"],
             Some((Some("index"), &["--peers", "--scale", "1"])),
         );
+        check_arguments(&["lowdim", "--peers"], Some((Some("lowdim"), &["--peers"])));
         check_arguments(&["--page"], Some((None, &[])));
         check_arguments(&["scan", "--page"], Some((Some("scan"), &[])));
         check_arguments(&["--page", "--peers"], Some((None, &["--peers"])));

@@ -26,9 +26,9 @@ Usage: cargo xtask TASK [ARGUMENTS]
   compat                       ring-db 0.3.0 and 0.3.1: their tests, example, README and directories, against our facade
   aarch64 [ARGUMENTS]          the index's tests for 64-bit Arm, under qemu; ARGUMENTS go to the tests
   bench [NAME] [-- ARGUMENTS]  the benches, or the one named; ARGUMENTS go to it, most often to Criterion
-  bench index [--peers] [--data FOLDER] [-- ARGUMENTS]
+  bench index|lowdim [--peers] [--data FOLDER] [-- ARGUMENTS]
                                searches of this library, and of others in processes of their own, which it makes first;
-                               FOLDER may hold the vectors of all words
+                               FOLDER holds the vectors of all words, and the places of cities.csv
   bench [NAME] --page [--data FOLDER] [-- ARGUMENTS]
                                the benches, or the one named, and their tables in docs/BENCHMARKS.md written anew
   fuzz [TARGET] [--seconds N]  the fuzz targets, or the one named, for N seconds each (60)

@@ -1,7 +1,7 @@
 //! docs/BENCHMARKS.md: the tables of each bench between two marked lines, which a run writes anew; the rest of the page is
 //! written by hand and stays.
 //!
-//! `index` and `bandwidth` print their tables. Those of Criterion's benches are made of the samples that it keeps.
+//! `index`, `lowdim` and `bandwidth` print their tables. Those of Criterion's benches are made of the samples that it keeps.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -28,6 +28,7 @@ const BENCHES: &[(&str, Kind)] = &[
     ("bandwidth", Kind::Printed),
     ("scan", Kind::Criterion),
     ("index", Kind::Cases),
+    ("lowdim", Kind::Cases),
     ("payloads", Kind::Criterion),
     ("open", Kind::Criterion),
 ];
@@ -49,7 +50,8 @@ struct Block {
     text: String,
 }
 
-/// Runs the named bench, or each one, and writes its tables. What is passed goes to the bench, or to `index`.
+/// Runs the named bench, or each one, and writes its tables. What is passed goes to the bench, or to those that have
+/// cases.
 pub(super) fn write(name: Option<&str>, passed: &[OsString], machine: &str) -> Result<()> {
     let chosen: Vec<_> = BENCHES
         .iter()
