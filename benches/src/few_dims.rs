@@ -21,8 +21,6 @@ const PLACE_DIMS: usize = 3;
 /// Rows in memory with their boxes.
 #[derive(Debug)]
 pub struct FewDims {
-    /// The storage does not care what it keeps beside rows: blocks lie where codes would, and the order where fine
-    /// codes would, aligned as those of a database in memory.
     kept: Kept<()>,
     frame: BoxFrame,
     /// How long it took to make the boxes.
@@ -62,10 +60,10 @@ impl FewDims {
         let derive = |vectors: &Vectors, writer: &mut DerivedWriter<'_>| -> Result<()> {
             let rows = Rows::new(vectors.as_slice(), dims)?;
             let start = Instant::now();
-            writer.reserve(frame.blocks_bytes(), frame.order_bytes(), 0)?;
+            writer.reserve_blocks(frame.blocks_bytes(), frame.order_bytes())?;
             arrange(rows, |more: Arranged<'_>| -> Result<()> {
-                writer.codes(more.blocks)?;
-                Ok(writer.fine(more.order)?)
+                writer.blocks(more.blocks)?;
+                Ok(writer.order(more.order)?)
             })?;
             seconds = start.elapsed().as_secs_f64();
             Ok(())
@@ -93,7 +91,7 @@ impl FewDims {
     /// If the boxes are not those of the rows.
     #[must_use]
     pub fn segment(&self) -> Segment<'_> {
-        let (blocks, order) = (bytes(&self.kept.codes), bytes(&self.kept.fine));
+        let (blocks, order) = (bytes(&self.kept.blocks), bytes(&self.kept.order));
         let boxes = Boxes::new(self.frame, blocks, order).expect("boxes");
         let segment = Segment::new(self.view()).and_boxes(boxes);
         segment.expect("boxes of these rows")
