@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Instant;
 
+use ringdb::geo::point;
 use ringdb_index::{Arranged, BoxFrame, Boxes, Rows, Segment, arrange};
 use ringdb_storage::{DerivedWriter, Segment as Kept, Vectors};
 use serde::Deserialize;
@@ -121,10 +122,8 @@ fn places(table: impl Read) -> Result<Vec<f32>> {
     let mut rows = Vec::new();
     for (number, place) in csv::Reader::from_reader(table).deserialize().enumerate() {
         let Place { lat, lon } = place?;
-        if !(-90.0..=90.0).contains(&lat) || !(-180.0..=180.0).contains(&lon) {
-            return Err(format!("place {number} is at {lat}, {lon}, not on the earth").into());
-        }
-        rows.extend(on_sphere(lat, lon));
+        let point = point(lat, lon).map_err(|error| format!("place {number}: {error}"))?;
+        rows.extend(point);
     }
     if rows.is_empty() {
         return Err("no places".into());
@@ -132,17 +131,11 @@ fn places(table: impl Read) -> Result<Vec<f32>> {
     Ok(rows)
 }
 
-/// The point of the unit sphere at a latitude and a longitude, computed in f64.
-fn on_sphere(lat: f64, lon: f64) -> [f32; PLACE_DIMS] {
-    let (lat_sine, lat_cosine) = lat.to_radians().sin_cos();
-    let (lon_sine, lon_cosine) = lon.to_radians().sin_cos();
-    [lat_cosine * lon_cosine, lat_cosine * lon_sine, lat_sine].map(|value| value as f32)
-}
-
 #[cfg(test)]
 mod tests {
+    use ringdb::geo::chord;
+
     use super::*;
-    use crate::oracle::chord;
 
     const HEAD: &str = "name,country,lat,lon\n";
 
@@ -153,7 +146,8 @@ mod tests {
         let rows = places(table.as_bytes()).expect("two places");
         let found = ringdb_index::distance(&rows[..3], &rows[3..]);
         // By the haversine formula 336.34 km.
-        assert!((chord(336.33)..chord(336.34)).contains(&found), "{found}");
+        let [from, to] = [336.33, 336.34].map(|km| chord(km).expect("a way along the earth"));
+        assert!((from..to).contains(&found), "{found}");
     }
 
     fn check_error(table: &str, expected: &str) {
@@ -172,9 +166,9 @@ mod tests {
         check_error(HEAD, "no places");
         check_error("name,lat\nParis,48\n", "lon");
         check_error("lat,lon\n48.9,east\n", "line: 2");
-        check_error("lat,lon\n1,2\n-90.5,7\n", "place 1 is at -90.5, 7, not");
-        check_error("lat,lon\nNaN,0\n", "place 0 is at NaN, 0, not");
-        check_error("lat,lon\n0,180.1\n", "place 0 is at 0, 180.1, not");
+        check_error("lat,lon\n1,2\n-90.5,7\n", "place 1: latitude -90.5 is not");
+        check_error("lat,lon\nNaN,0\n", "place 0: latitude NaN is not");
+        check_error("lat,lon\n0,180.1\n", "place 0: longitude 180.1 is not");
     }
 
     #[test]

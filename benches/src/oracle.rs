@@ -1,6 +1,7 @@
 //! What is asked, and the answer by the definition of distance.
 
 use rayon::prelude::*;
+use ringdb::geo::chord;
 use ringdb_index::{Ring, Rows, distance};
 
 /// Queries of a batch that its one ring is measured on.
@@ -49,6 +50,7 @@ impl RingKind {
             Self::Quantile(share) => (share * distances.len() as f64) as usize,
             Self::Within(d_max) => return Bounds { d_min: 0.0, d_max },
             Self::Kilometres(from, to) => {
+                let chord = |km| chord(km).expect("a way along the earth");
                 return Bounds {
                     d_min: chord(from),
                     d_max: chord(to),
@@ -68,15 +70,6 @@ impl RingKind {
             },
         }
     }
-}
-
-/// The mean radius of the earth.
-const EARTH_RADIUS_KM: f64 = 6371.0088;
-
-/// The straight distance on the unit sphere between points that lie so far apart along the earth.
-#[must_use]
-pub fn chord(km: f64) -> f64 {
-    2.0 * (km / EARTH_RADIUS_KM / 2.0).sin()
 }
 
 /// Both bounds of a ring, inside it.
@@ -231,6 +224,8 @@ fn inside(distances: &[f64], bounds: Bounds) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use ringdb::geo::EARTH_RADIUS_KM;
+
     use super::*;
 
     const LINE: [f32; 7] = [0.0, 6.0, 1.0, 5.0, 2.0, 4.0, 3.0];
@@ -260,14 +255,11 @@ mod tests {
     }
 
     #[test]
-    fn half_around_the_earth_is_its_diameter() {
-        let pole = EARTH_RADIUS_KM * std::f64::consts::PI;
-        assert_eq!(chord(pole), 2.0);
-        // The cube of the angle is all that a chord lacks.
-        assert!((chord(1.0) * EARTH_RADIUS_KM - 1.0).abs() < 1e-8);
+    fn kilometres_are_chords_of_the_unit_sphere() {
         let rows = Rows::new(&LINE, 1).expect("whole rows");
-        // From 0.77 to 2.
-        let kinds = [RingKind::Kilometres(pole / 4.0, pole)];
+        // An eighth of the way around is 0.77, and half of it the diameter.
+        let half = std::f64::consts::PI * EARTH_RADIUS_KM;
+        let kinds = [RingKind::Kilometres(half / 4.0, half)];
         let found = requests(rows, &[vec![0.0]], true, &kinds);
         assert_eq!(found[0][0].expected, [[2, 4]]);
     }
