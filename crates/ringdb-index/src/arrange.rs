@@ -178,7 +178,9 @@ pub fn boxes_pay(rows: Rows<'_>) -> Result<bool> {
         let nth = SAMPLE_HITS.min(n) - 1;
         let (_, radius, _) = distances.select_nth_unstable_by(nth, f64::total_cmp);
         let query = BoxQuery::new(query, Ring::within(*radius)?.thresholds());
-        unsure += Walk::new(boxes, query, None, Kernel::fastest(), &Trusted)?.rows_unsure();
+        let mut walk = Walk::new(boxes, query, None, Kernel::fastest(), &Trusted);
+        walk.look_at_boxes()?;
+        unsure += walk.rows_unsure();
     }
     Ok(unsure as f64 <= UNSURE_MAX * (queries * n) as f64)
 }

@@ -164,6 +164,10 @@ impl Explain {
         self.add(tier, TierReport { bytes, ..nothing });
     }
 
+    pub(crate) fn begin_span(&mut self) {
+        self.spans += 1;
+    }
+
     pub(crate) fn leave_boxes(&mut self) {
         self.left_boxes = 1;
     }

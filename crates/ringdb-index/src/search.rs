@@ -53,70 +53,60 @@ pub fn search<G: Guard>(
     guard: &G,
 ) -> std::result::Result<(Vec<u32>, Explain), G::Error> {
     check_query(segment.rows(), query)?;
-    let wasted = match by_boxes(segment, query, ring, kernel, guard)? {
-        ByBoxes::Found(found) => return Ok(found),
-        ByBoxes::Left(wasted) => wasted,
-    };
+    let mut explain = Explain::default();
+    let by_boxes = by_boxes(segment, query, ring, kernel, guard, &mut explain)?;
+    if let Some(ids) = by_boxes {
+        return Ok((ids, explain));
+    }
     let field = Field::new(segment, kernel, guard);
-    let (ids, mut explain) = by_rows(&field, query, ring)?;
-    explain += wasted;
+    let ids = by_rows(&field, query, ring, &mut explain)?;
     Ok((ids, explain))
 }
 
-/// What boxes are good for.
-enum ByBoxes {
-    /// The ids of all hits.
-    Found((Vec<u32>, Explain)),
-    /// There are none, or it costs less to do without them.
-    Left(Explain),
-}
-
-/// A search that looks at boxes, if there are any and they pay.
+/// The ids that boxes find; `None` if there are no boxes, or if it costs less to do without them.
 fn by_boxes<G: Guard>(
     segment: Segment<'_>,
     query: &[f32],
     ring: &Ring,
     kernel: Kernel,
     guard: &G,
-) -> std::result::Result<ByBoxes, G::Error> {
+    explain: &mut Explain,
+) -> std::result::Result<Option<Vec<u32>>, G::Error> {
     let Some(boxes) = segment.boxes() else {
-        return Ok(ByBoxes::Left(Explain::default()));
+        return Ok(None);
     };
     let rows = segment.rows();
     let costs = BoxCosts::new(rows.dims(), rayon::current_num_threads(), true);
     let query = BoxQuery::new(query, ring.thresholds());
-    let walk = Walk::new(boxes, query, Some(costs), kernel, guard)?;
+    let mut walk = Walk::new(boxes, query, Some(costs), kernel, guard);
+    walk.look_at_boxes()?;
+    walk.tell(explain);
     if walk.is_given_up() {
-        return Ok(ByBoxes::Left(walk.wasted()));
+        return Ok(None);
     }
-    let mut explain = walk.explain();
-    let parts = look_at_tasks(&walk, true)?;
-    for part in &parts {
-        explain += part.explain;
-    }
-    let ids: Vec<&[u32]> = parts.iter().map(|part| &*part.ids).collect();
-    Ok(ByBoxes::Found((ascending(&ids, rows.len())?, explain)))
+    let ids = look_at_rows(&walk, true, explain)?;
+    Ok(Some(ascending(ids, rows.len())?))
 }
 
-/// A search that looks at no boxes.
+/// The ids that a search finds which looks at no boxes.
 fn by_rows<G: Guard>(
     field: &Field<'_, G>,
     query: &[f32],
     ring: &Ring,
-) -> std::result::Result<(Vec<u32>, Explain), G::Error> {
+    explain: &mut Explain,
+) -> std::result::Result<Vec<u32>, G::Error> {
     let mut spans = run(field, query, ring, true)?;
-    let mut explain = Explain::default();
     for found in &spans {
-        explain += found.explain;
+        *explain += found.explain;
     }
     if let [only] = &mut spans[..] {
-        return Ok((std::mem::take(&mut only.ids), explain));
+        return Ok(std::mem::take(&mut only.ids));
     }
     let mut ids = Vec::with_capacity(explain.hits() as usize);
     for found in spans {
         ids.extend_from_slice(&found.ids);
     }
-    Ok((ids, explain))
+    Ok(ids)
 }
 
 /// How many rows have a distance from `query` in `ring`, and what was done to find out. No ids are
@@ -136,15 +126,13 @@ pub fn count<G: Guard>(
     if let Some(boxes) = segment.boxes() {
         let costs = BoxCosts::new(segment.rows().dims(), rayon::current_num_threads(), false);
         let query = BoxQuery::new(query, ring.thresholds());
-        let walk = Walk::new(boxes, query, Some(costs), kernel, guard)?;
+        let mut walk = Walk::new(boxes, query, Some(costs), kernel, guard);
+        walk.look_at_boxes()?;
+        walk.tell(&mut explain);
         if !walk.is_given_up() {
-            explain += walk.explain();
-            for part in look_at_tasks(&walk, false)? {
-                explain += part.explain;
-            }
+            look_at_rows(&walk, false, &mut explain)?;
             return Ok((explain.hits(), explain));
         }
-        explain += walk.wasted();
     }
     let field = Field::new(segment, kernel, guard);
     for found in run(&field, query, ring, false)? {
@@ -156,19 +144,28 @@ pub fn count<G: Guard>(
 /// Rows that boxes left, up to which they are looked at on the calling thread.
 const ROWS_ALONE: usize = 64 * 1024;
 
-/// The hits among the rows that boxes left, with ids in no order.
-fn look_at_tasks<G: Guard>(
+/// The ids of the hits among the rows that boxes left, part by part and in no order, if they are wanted.
+fn look_at_rows<G: Guard>(
     walk: &Walk<'_, G>,
     wants_ids: bool,
-) -> std::result::Result<Vec<Found>, G::Error> {
-    let tasks = walk.tasks();
+    explain: &mut Explain,
+) -> std::result::Result<Vec<Vec<u32>>, G::Error> {
     if walk.rows_left() <= ROWS_ALONE {
-        return Ok(vec![walk.look_at(0..tasks, wants_ids)?]);
+        let mut ids = Vec::new();
+        walk.look_at(walk.whole(), wants_ids.then_some(&mut ids), explain)?;
+        return Ok(vec![ids]);
     }
-    (0..tasks)
-        .into_par_iter()
-        .map(|task| walk.look_at(task..task + 1, wants_ids))
-        .collect()
+    let parts = walk.parts().into_par_iter().map(|part| {
+        let (mut ids, mut explain) = (Vec::new(), Explain::default());
+        walk.look_at(part, wants_ids.then_some(&mut ids), &mut explain)?;
+        Ok((ids, explain))
+    });
+    let parts = parts.collect::<std::result::Result<Vec<_>, G::Error>>()?;
+    let ids = parts.into_iter().map(|(ids, of_part)| {
+        *explain += of_part;
+        ids
+    });
+    Ok(ids.collect())
 }
 
 /// The spans of a search, in order; a search of one span runs on the calling thread.
@@ -294,27 +291,31 @@ pub fn search_many<G: Guard>(
     if !segment.has_boxes() {
         return many_by_rows(&field, queries, ring);
     }
-    let found = queries.par_chunks(dims).enumerate();
-    let found = found.map(|(i, query)| by_boxes(segment, query, ring(i), kernel, guard));
-    let found: Vec<ByBoxes> = found.collect::<std::result::Result<_, _>>()?;
+    let found = queries.par_chunks(dims).enumerate().map(|(i, query)| {
+        let mut explain = Explain::default();
+        let ids = by_boxes(segment, query, ring(i), kernel, guard, &mut explain)?;
+        Ok((ids, explain))
+    });
+    let found: Vec<(Option<Vec<u32>>, Explain)> =
+        found.collect::<std::result::Result<_, G::Error>>()?;
     // Those that boxes did not answer go over the rows together.
-    let is_left = |found: &ByBoxes| matches!(found, ByBoxes::Left(_));
-    let left: Vec<usize> = (0..n_queries).filter(|&i| is_left(&found[i])).collect();
+    let left: Vec<usize> = (0..n_queries).filter(|&i| found[i].0.is_none()).collect();
     let queries_left = left.iter().flat_map(|&i| &queries[i * dims..][..dims]);
     let queries_left: Vec<f32> = queries_left.copied().collect();
     let by_rows = many_by_rows(&field, &queries_left, |i| ring(left[i]))?;
     let mut batch = Batch::new();
+    let n_ids = found.iter().flat_map(|(ids, _)| ids).map(Vec::len);
+    batch
+        .ids
+        .reserve_exact(n_ids.sum::<usize>() + by_rows.ids.len());
     batch.explain = by_rows.explain;
     let mut next_left = 0;
-    for found in found {
-        match found {
-            ByBoxes::Found((ids, explain)) => {
-                batch.ids.extend_from_slice(&ids);
-                batch.explain += explain;
-            }
-            ByBoxes::Left(wasted) => {
+    for (by_boxes, explain) in found {
+        batch.explain += explain;
+        match by_boxes {
+            Some(ids) => batch.ids.extend_from_slice(&ids),
+            None => {
                 batch.ids.extend_from_slice(by_rows.ids_of(next_left));
-                batch.explain += wasted;
                 next_left += 1;
             }
         }
@@ -334,10 +335,9 @@ fn many_by_rows<'a, G: Guard>(
     let mut batch = Batch::new();
     if queries.len() / dims < BATCH_QUERIES_MIN {
         for (i, query) in queries.chunks(dims).enumerate() {
-            let (ids, explain) = by_rows(field, query, ring(i))?;
+            let ids = by_rows(field, query, ring(i), &mut batch.explain)?;
             batch.ids.extend_from_slice(&ids);
             batch.offsets.push(batch.ids.len());
-            batch.explain += explain;
         }
         return Ok(batch);
     }

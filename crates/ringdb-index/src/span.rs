@@ -135,26 +135,17 @@ pub(crate) struct Ask {
 /// What was found among some rows.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Ascending, but for those of boxes; empty if only their number is wanted.
+    /// Ascending; empty if only their number is wanted.
     pub(crate) ids: Vec<u32>,
     pub(crate) explain: Explain,
     pub(crate) wants_ids: bool,
 }
 
 impl Found {
-    /// Among the rows of a span.
     pub(crate) fn nothing(wants_ids: bool) -> Self {
         Self {
-            explain: Explain::of_span(),
-            ..Self::part(wants_ids)
-        }
-    }
-
-    /// Among the rows of a part of a span.
-    pub(crate) fn part(wants_ids: bool) -> Self {
-        Self {
             ids: Vec::new(),
-            explain: Explain::default(),
+            explain: Explain::of_span(),
             wants_ids,
         }
     }

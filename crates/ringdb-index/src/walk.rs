@@ -12,10 +12,10 @@ use crate::error::{self, Error};
 use crate::explain::{Explain, Tier, TierReport};
 use crate::kernel::{Kernel, existing};
 use crate::plan::BoxCosts;
-use crate::span::{Found, Guard};
+use crate::span::Guard;
 
-/// Rows of a task, at least, but for the last one.
-const TASK_ROWS: usize = 16 * 1024;
+/// Rows of a part, at least, but for the last one; and of a piece, at most.
+const PART_ROWS: usize = 16 * 1024;
 
 /// Rows in neighbouring places, as boxes left them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,42 +36,42 @@ pub(crate) struct Walk<'a, G> {
     guard: &'a G,
     /// In order of their places.
     pieces: Vec<Piece>,
-    /// The pieces with which tasks begin.
-    tasks: Vec<usize>,
-    /// Rows in the pieces of the last task.
-    task_rows: usize,
     inside: usize,
     unsure: usize,
     bytes: usize,
 }
 
 impl<'a, G: Guard> Walk<'a, G> {
-    /// Looks at boxes, and at no row: at all of them, or at as many as it takes to see that a scan costs less.
+    /// Nothing was looked at yet.
     pub(crate) fn new(
         boxes: Boxes<'a>,
         query: BoxQuery,
         costs: Option<BoxCosts>,
         kernel: Kernel,
         guard: &'a G,
-    ) -> Result<Self, G::Error> {
-        check_environment()?;
-        let mut walk = Self {
+    ) -> Self {
+        Self {
             boxes,
             query,
             costs,
             kernel,
             guard,
             pieces: Vec::new(),
-            tasks: Vec::new(),
-            task_rows: 0,
             inside: 0,
             unsure: 0,
             bytes: 0,
-        };
-        if boxes.frame().rows() > 0 {
-            walk.look_at_group(boxes.frame().levels() - 1, 0)?;
         }
-        Ok(walk)
+    }
+
+    /// Looks at boxes, and at no row: at all of them, or at as many as it takes to see that a scan costs less.
+    /// Checks the thread that it runs on.
+    pub(crate) fn look_at_boxes(&mut self) -> Result<(), G::Error> {
+        check_environment()?;
+        let frame = self.boxes.frame();
+        match frame.rows() {
+            0 => Ok(()),
+            _ => self.look_at_group(frame.levels() - 1, 0),
+        }
     }
 
     fn look_at_group(&mut self, level: usize, group: usize) -> Result<(), G::Error> {
@@ -103,26 +103,18 @@ impl<'a, G: Guard> Walk<'a, G> {
             true => self.inside += places.len(),
             false => self.unsure += places.len(),
         }
-        for start in places.clone().step_by(TASK_ROWS) {
-            self.add_piece(start..places.end.min(start + TASK_ROWS), is_inside);
-        }
-    }
-
-    /// At most as many as a task has.
-    fn add_piece(&mut self, places: Range<usize>, is_inside: bool) {
-        if self.task_rows >= TASK_ROWS || self.tasks.is_empty() {
-            self.tasks.push(self.pieces.len());
-            self.task_rows = 0;
-        } else if let Some(last) = self.pieces.last_mut()
+        if let Some(last) = self.pieces.last_mut()
             && last.is_inside == is_inside
             && last.places.end == places.start
+            && last.places.len() + places.len() <= PART_ROWS
         {
-            self.task_rows += places.len();
             last.places.end = places.end;
             return;
         }
-        self.task_rows += places.len();
-        self.pieces.push(Piece { places, is_inside });
+        for start in places.clone().step_by(PART_ROWS) {
+            let places = start..places.end.min(start + PART_ROWS);
+            self.pieces.push(Piece { places, is_inside });
+        }
     }
 
     /// Whether it was seen that a scan costs less. What is known of the rows is then not all.
@@ -142,61 +134,74 @@ impl<'a, G: Guard> Walk<'a, G> {
         self.unsure
     }
 
-    /// What was done so far.
-    pub(crate) fn explain(&self) -> Explain {
-        let mut explain = Explain::of_span();
-        let rows = self.boxes.frame().rows();
-        let report = TierReport::of(rows, self.inside, self.unsure, self.bytes);
-        explain.add(Tier::Boxes, report);
-        explain
+    /// Adds what was done so far: for nothing if it was given up, else the beginning of a span.
+    pub(crate) fn tell(&self, explain: &mut Explain) {
+        if self.is_given_up() {
+            let bytes = self.bytes as u64;
+            let nothing = TierReport::default();
+            explain.waste(Tier::Boxes, TierReport { bytes, ..nothing });
+            explain.leave_boxes();
+        } else {
+            let rows = self.boxes.frame().rows();
+            let report = TierReport::of(rows, self.inside, self.unsure, self.bytes);
+            explain.add(Tier::Boxes, report);
+            explain.begin_span();
+        }
     }
 
-    /// The same if it was for nothing.
-    pub(crate) fn wasted(&self) -> Explain {
-        let mut explain = Explain::default();
-        let bytes = self.bytes as u64;
-        explain.waste(
-            Tier::Boxes,
-            TierReport {
-                bytes,
-                ..TierReport::default()
-            },
-        );
-        explain.leave_boxes();
-        explain
+    /// All pieces, as one part of the work.
+    pub(crate) fn whole(&self) -> Range<usize> {
+        0..self.pieces.len()
     }
 
-    /// How many tasks there are: parts of the work for different threads.
-    pub(crate) fn tasks(&self) -> usize {
-        self.tasks.len()
+    /// The same in parts for different threads, of about as many rows each.
+    pub(crate) fn parts(&self) -> Vec<Range<usize>> {
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        let mut rows = PART_ROWS;
+        for (i, piece) in self.pieces.iter().enumerate() {
+            match parts.last_mut() {
+                Some(part) if rows < PART_ROWS => part.end = i + 1,
+                _ => {
+                    parts.push(i..i + 1);
+                    rows = 0;
+                }
+            }
+            rows += piece.places.len();
+        }
+        parts
     }
 
-    /// The hits of some tasks, whose ids are in no order. Checks the thread that it runs on.
-    pub(crate) fn look_at(&self, tasks: Range<usize>, wants_ids: bool) -> Result<Found, G::Error> {
+    /// Adds the ids of the hits of a part, in no order, if they are wanted. Checks the thread that it runs on.
+    pub(crate) fn look_at(
+        &self,
+        part: Range<usize>,
+        mut ids: Option<&mut Vec<u32>>,
+        explain: &mut Explain,
+    ) -> Result<(), G::Error> {
         check_environment()?;
-        let piece = |task: usize| self.tasks.get(task).copied().unwrap_or(self.pieces.len());
-        let mut found = Found::part(wants_ids);
-        for Piece { places, is_inside } in &self.pieces[piece(tasks.start)..piece(tasks.end)] {
-            if wants_ids {
+        for Piece { places, is_inside } in &self.pieces[part] {
+            if let Some(ids) = &mut ids {
                 let bytes = size_of::<u32>() * places.start..size_of::<u32>() * places.end;
                 self.guard.order(bytes)?;
-            }
-            match is_inside {
-                true if wants_ids => {
-                    let order = self.boxes.order(places.clone());
-                    found
-                        .ids
-                        .extend(order.iter().map(|&id| u32::from_le_bytes(id)));
+                if *is_inside {
+                    let order = self.boxes.order(places.clone()).iter();
+                    ids.extend(order.map(|&id| u32::from_le_bytes(id)));
                 }
-                true => {}
-                false => self.look_at_rows(places, &mut found)?,
+            }
+            if !is_inside {
+                let report = self.look_at_rows(places, ids.as_deref_mut())?;
+                explain.add(Tier::Rows, report);
             }
         }
-        Ok(found)
+        Ok(())
     }
 
-    /// Adds the hits among rows of which boxes do not tell.
-    fn look_at_rows(&self, places: &Range<usize>, found: &mut Found) -> Result<(), G::Error> {
+    /// The same of rows of which boxes do not tell.
+    fn look_at_rows(
+        &self,
+        places: &Range<usize>,
+        mut ids: Option<&mut Vec<u32>>,
+    ) -> Result<TierReport, G::Error> {
         let blocks = self.boxes.blocks_of(places);
         let lines = self.boxes.block(blocks.start).start..self.boxes.block(blocks.end - 1).end;
         let bytes = line_bytes(&lines);
@@ -209,22 +214,23 @@ impl<'a, G: Guard> Walk<'a, G> {
             for mask in self.kernel.judge_block(lines, &self.query) {
                 let hits = mask & existing(left);
                 left = left.saturating_sub(TILE_ROWS);
-                let Some(ids) = tiles.next() else { break };
+                let Some(of_tile) = tiles.next() else { break };
                 inside += hits.count_ones() as usize;
-                if found.wants_ids {
-                    push_hits(hits, ids, &mut found.ids);
+                if let Some(ids) = &mut ids {
+                    push_hits(hits, of_tile, ids);
                 }
             }
         }
-        let report = TierReport::of(places.len(), inside, 0, bytes.len());
-        found.explain.add(Tier::Rows, report);
-        Ok(())
+        Ok(TierReport::of(places.len(), inside, 0, bytes.len()))
     }
 }
 
 /// Adds the ids of the hits among up to sixteen rows. Four at a time, hits or not: a branch for each would be
 /// mispredicted for most groups of rows.
 fn push_hits(mut hits: u16, ids: &[[u8; 4]], found: &mut Vec<u32>) {
+    if hits == 0 {
+        return;
+    }
     let mut tile = [[0; 4]; TILE_ROWS];
     tile[..ids.len()].copy_from_slice(ids);
     let end = found.len() + hits.count_ones() as usize;
@@ -249,12 +255,15 @@ const MARKED_ROWS: usize = 32;
 ///
 /// # Errors
 /// [`Error::NotOfTheseRows`] with an id that none of so many rows has.
-pub(crate) fn ascending(parts: &[&[u32]], rows: usize) -> error::Result<Vec<u32>> {
-    let n_ids = parts.iter().map(|ids| ids.len()).sum();
+pub(crate) fn ascending(mut parts: Vec<Vec<u32>>, rows: usize) -> error::Result<Vec<u32>> {
+    let n_ids = parts.iter().map(Vec::len).sum();
     let ids = if n_ids >= RADIX_MIN && rows / MARKED_ROWS <= n_ids {
-        by_marks(parts, n_ids, rows)?
+        by_marks(&parts, n_ids, rows)?
     } else {
-        let mut ids = parts.concat();
+        let mut ids = match parts.len() {
+            1 => parts.swap_remove(0),
+            _ => parts.concat(),
+        };
         match n_ids < RADIX_MIN {
             true => ids.sort_unstable(),
             false => radsort::sort(&mut ids),
@@ -267,9 +276,9 @@ pub(crate) fn ascending(parts: &[&[u32]], rows: usize) -> error::Result<Vec<u32>
     }
 }
 
-fn by_marks(parts: &[&[u32]], n_ids: usize, rows: usize) -> error::Result<Vec<u32>> {
+fn by_marks(parts: &[Vec<u32>], n_ids: usize, rows: usize) -> error::Result<Vec<u32>> {
     let mut marks = vec![0_u64; rows.div_ceil(64)];
-    for &id in parts.iter().copied().flatten() {
+    for &id in parts.iter().flatten() {
         match marks.get_mut(id as usize / 64) {
             Some(mark) => *mark |= 1 << (id % 64),
             None => return Err(of_no_row(id)),
@@ -303,11 +312,11 @@ mod tests {
                 let expected: Vec<u32> = (0..rows as u32).step_by(step).collect();
                 let mut ids = expected.clone();
                 ids.reverse();
-                let (first, second) = ids.split_at(ids.len() / 3);
-                assert!(
-                    ascending(&[second, first], rows) == Ok(expected),
-                    "{rows} {step}"
-                );
+                let found = ascending(vec![ids.clone()], rows);
+                assert!(found.as_ref() == Ok(&expected), "{rows} {step}");
+                let second = ids.split_off(ids.len() / 3);
+                let found = ascending(vec![second, ids], rows);
+                assert!(found == Ok(expected), "{rows} {step} in two parts");
             }
         }
     }
@@ -316,7 +325,7 @@ mod tests {
     fn an_id_of_no_row_is_refused_however_many_they_are() {
         for (n, rows) in [(3, 2), (600, 599), (600, 64)] {
             let ids: Vec<u32> = (0..n).collect();
-            let error = ascending(&[&ids], rows).unwrap_err();
+            let error = ascending(vec![ids], rows).unwrap_err();
             assert!(
                 matches!(error, Error::NotOfTheseRows { value, .. } if value >= rows as u64),
                 "{error}"
