@@ -70,6 +70,9 @@ pub fn by_boxes<'a>(segment: Segment<'a>, pool: &'a ThreadPool) -> Vec<Contender
     let kernel = Kernel::fastest();
     let shared = move |request: &Request, ring: &Ring| -> Vec<Vec<u32>> {
         let queries = request.queries.par_iter();
+        // A few tasks a thread, as with kiddo.
+        let tasks = 4 * pool.current_num_threads();
+        let queries = queries.with_min_len(request.queries.len().div_ceil(tasks));
         let found = queries.map(|query| ids_of(segment, query, ring, kernel));
         pool.install(|| found.collect())
     };

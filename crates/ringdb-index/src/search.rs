@@ -151,7 +151,7 @@ fn look_at_rows<G: Guard>(
     explain: &mut Explain,
 ) -> std::result::Result<Vec<Vec<u32>>, G::Error> {
     if walk.rows_left() <= ROWS_ALONE {
-        let mut ids = Vec::new();
+        let mut ids = Vec::with_capacity(if wants_ids { walk.rows_inside() } else { 0 });
         walk.look_at(walk.whole(), wants_ids.then_some(&mut ids), explain)?;
         return Ok(vec![ids]);
     }

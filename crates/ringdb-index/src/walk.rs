@@ -124,6 +124,11 @@ impl<'a, G: Guard> Walk<'a, G> {
             .is_some_and(|costs| costs.prefer_scan(rows, self.inside, self.unsure))
     }
 
+    /// Rows that are hits.
+    pub(crate) fn rows_inside(&self) -> usize {
+        self.inside
+    }
+
     /// Rows that may be hits.
     pub(crate) fn rows_left(&self) -> usize {
         self.inside + self.unsure
@@ -257,26 +262,27 @@ const MARKED_ROWS: usize = 32;
 /// [`Error::NotOfTheseRows`] with an id that none of so many rows has.
 pub(crate) fn ascending(mut parts: Vec<Vec<u32>>, rows: usize) -> error::Result<Vec<u32>> {
     let n_ids = parts.iter().map(Vec::len).sum();
-    let ids = if n_ids >= RADIX_MIN && rows / MARKED_ROWS <= n_ids {
-        by_marks(&parts, n_ids, rows)?
-    } else {
-        let mut ids = match parts.len() {
-            1 => parts.swap_remove(0),
-            _ => parts.concat(),
-        };
-        match n_ids < RADIX_MIN {
-            true => ids.sort_unstable(),
-            false => radsort::sort(&mut ids),
-        }
-        ids
+    let marks = match n_ids >= RADIX_MIN && rows / MARKED_ROWS <= n_ids {
+        true => Some(marks(&parts, rows)?),
+        false => None,
     };
+    let mut ids = match parts.len() {
+        1 => parts.swap_remove(0),
+        _ => parts.concat(),
+    };
+    match marks {
+        Some(marks) => write_marked(&marks, &mut ids),
+        None if n_ids < RADIX_MIN => ids.sort_unstable(),
+        None => radsort::sort(&mut ids),
+    }
     match ids.last() {
         Some(&id) if id as usize >= rows => Err(of_no_row(id)),
         _ => Ok(ids),
     }
 }
 
-fn by_marks(parts: &[Vec<u32>], n_ids: usize, rows: usize) -> error::Result<Vec<u32>> {
+/// A bit for each row, set for these ids.
+fn marks(parts: &[Vec<u32>], rows: usize) -> error::Result<Vec<u64>> {
     let mut marks = vec![0_u64; rows.div_ceil(64)];
     for &id in parts.iter().flatten() {
         match marks.get_mut(id as usize / 64) {
@@ -284,14 +290,19 @@ fn by_marks(parts: &[Vec<u32>], n_ids: usize, rows: usize) -> error::Result<Vec<
             None => return Err(of_no_row(id)),
         }
     }
-    let mut ids = Vec::with_capacity(n_ids);
-    for (mut marks, first) in marks.into_iter().zip((0_u32..).step_by(64)) {
+    Ok(marks)
+}
+
+/// Replaces ids by those that are marked.
+fn write_marked(marks: &[u64], ids: &mut Vec<u32>) {
+    ids.clear();
+    for (&marks, first) in marks.iter().zip((0_u32..).step_by(64)) {
+        let mut marks = marks;
         while marks != 0 {
             ids.push(first + marks.trailing_zeros());
             marks &= marks - 1;
         }
     }
-    Ok(ids)
 }
 
 fn of_no_row(id: u32) -> Error {
