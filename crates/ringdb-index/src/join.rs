@@ -41,7 +41,7 @@ pub struct Join<'a, G> {
     next_block: usize,
 }
 
-/// All pairs `(a, b)` of rows of one segment with `a < b` and a distance in `ring`.
+/// All pairs `(a, b)` of rows of one segment with `a < b` and a distance in `ring`. Boxes are not looked at.
 ///
 /// ```
 /// use ringdb_index::{Kernel, Ring, Rows, Segment, Trusted, join};

@@ -117,6 +117,7 @@ mod tests {
         let never_pay = |dims: usize| Costs::new(dims).never_pay();
         assert!(never_pay(1) && never_pay(3) && !never_pay(4) && !never_pay(16));
     }
+
     #[test]
     fn boxes_are_given_up_where_they_do_not_pay() {
         let prefers = |dims: usize, threads: usize, [inside, unsure]: [usize; 2]| {

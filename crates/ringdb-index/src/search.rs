@@ -102,7 +102,8 @@ fn by_rows<G: Guard>(
     if let [only] = &mut spans[..] {
         return Ok(std::mem::take(&mut only.ids));
     }
-    let mut ids = Vec::with_capacity(explain.hits() as usize);
+    let n_ids = spans.iter().map(|found| found.ids.len());
+    let mut ids = Vec::with_capacity(n_ids.sum());
     for found in spans {
         ids.extend_from_slice(&found.ids);
     }

@@ -60,7 +60,7 @@ const AUTO_BOX_ROWS: usize = 4096;
 #[non_exhaustive]
 pub enum Boxes {
     /// If there are 4 096 vectors or more, of up to 12 dims, and a sample of them says that boxes around them
-    /// decide most: always up to five dims or so, and with more where the vectors are not spread evenly.
+    /// decide most: of evenly spread vectors up to ten dims or so, of others more.
     #[default]
     Auto,
     /// In any case but for an empty database. With more than 12 dims there are none to be had, and that is an
