@@ -175,7 +175,8 @@ pub(crate) struct Build {
     #[arg(long, value_name = "FILE.jsonl", conflicts_with = "csv")]
     pub(crate) payloads: Option<PathBuf>,
     /// Places on earth, in UTF-8 with the names of the columns in the first line; the columns that --lat-lon does not
-    /// name become the payloads, as JSON objects of strings
+    /// name become the payloads, as JSON objects of strings. What is between quotes may go over several lines, so that a
+    /// stray quote at the beginning of a field takes in all up to the next one
     #[arg(
         long,
         value_name = "FILE.csv",
@@ -210,8 +211,9 @@ Bounds are true Euclidean distances, read as 64-bit numbers. Ranges can be writt
 and the upper bound may be inf.
 
 With --km, bounds and distances are kilometres along a sphere of the earth's mean radius, 6 371.0088 km. The
-vectors must be places: points of a sphere of radius 1, such as `ringdb build --csv` makes and --place means. They
-are stored to within 0.33 m. The table then says \"km\" instead of \"distance\", and so does --json: \"km\":0.25.
+vectors must be places: points of a sphere of radius 1, such as `ringdb build --csv` makes and --place means; of
+stored ones that is not checked. They are stored to within 0.33 m. Without --km, bounds are straight distances between
+such points, in radii of the earth. The table then says \"km\" instead of \"distance\", and so does --json: \"km\":0.25.
 
 With --json, each hit is one line
   {\"query\":0,\"id\":7,\"distance\":0.25,\"payload\":{\"any\":\"JSON\"}}
