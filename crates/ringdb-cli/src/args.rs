@@ -3,7 +3,6 @@
 //! Invariant: what leaves this file is well formed: one place to measure from, one valid ring. Whether it
 //! fits the database is not known here.
 
-use std::ops::Bound;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -12,7 +11,7 @@ use ringdb::{Boxes, Codes, Ring, geo};
 
 use crate::csv::{self, LatLon};
 use crate::place::{self, Place};
-use crate::range::{self, RangeError};
+use crate::range;
 
 /// Finds all vectors at a distance between two bounds, exactly.
 #[derive(Debug, Parser)]
@@ -168,22 +167,11 @@ impl BoxRule {
 pub(crate) struct Build {
     /// The directory that becomes the database; made if needed
     pub(crate) db: PathBuf,
-    /// The vectors: a .npy array of two dimensions in C order, little-endian f32 or f16
-    #[arg(long, value_name = "FILE.npy", required_unless_present = "csv")]
-    pub(crate) vectors: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) source: Source,
     /// The payloads: one JSON value per line and vector, kept byte for byte
     #[arg(long, value_name = "FILE.jsonl", conflicts_with = "csv")]
     pub(crate) payloads: Option<PathBuf>,
-    /// Places on earth, in UTF-8 with the names of the columns in the first line; the columns that --lat-lon does not
-    /// name become the payloads, as JSON objects of strings. What is between quotes may go over several lines, so that a
-    /// stray quote at the beginning of a field takes in all up to the next one
-    #[arg(
-        long,
-        value_name = "FILE.csv",
-        conflicts_with = "vectors",
-        requires = "lat_lon"
-    )]
-    pub(crate) csv: Option<PathBuf>,
     /// The columns of --csv with latitude (-90 to 90) and longitude (-180 to 180) in degrees, such as lat,lon
     #[arg(
         long,
@@ -202,6 +190,19 @@ pub(crate) struct Build {
     /// Whether the database gets boxes: searches of few dims look at few vectors, and find the same
     #[arg(long, value_enum, default_value_t = BoxRule::Auto)]
     pub(crate) boxes: BoxRule,
+}
+
+/// The file with the vectors.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Source {
+    /// The vectors: a .npy array of two dimensions in C order, little-endian f32 or f16
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) vectors: Option<PathBuf>,
+    /// Places on earth, in UTF-8 with the names of the columns in the first line; the columns that --lat-lon does not
+    /// name become the payloads, as JSON objects of strings. What is between quotes may go over several lines
+    #[arg(long, value_name = "FILE.csv", requires = "lat_lon")]
+    pub(crate) csv: Option<PathBuf>,
 }
 
 const QUERY_HELP: &str = "\
@@ -282,14 +283,20 @@ pub(crate) struct From {
     #[arg(long, value_name = "COORDINATES", value_parser = vector, allow_hyphen_values = true)]
     pub(crate) vector: Option<Vector>,
     /// Measures from the place at this latitude and longitude in degrees, such as -33.87,151.21
-    #[arg(long, value_name = "LAT,LON", value_parser = place::parse, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "LAT,LON",
+        value_parser = place::parse,
+        allow_hyphen_values = true,
+        requires = "km"
+    )]
     pub(crate) place: Option<Place>,
     /// Measures from every row of a .npy file with the dims of the database, one query each
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) vectors: Option<PathBuf>,
 }
 
-/// The ring, in one of three ways to say it.
+/// The ring, in one of three ways to say it, and in whatever unit.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Bounds {
@@ -298,10 +305,10 @@ struct Bounds {
     ring: Option<Vec<f64>>,
     /// Distances in a range, such as '(0, 0.25]', '[0.6, inf)', 0.1..0.2 or 0.9..
     #[arg(long, value_parser = range::parse, allow_hyphen_values = true)]
-    range: Option<range::Bounds>,
+    range: Option<Ring>,
     /// Distances up to MAX, included
     #[arg(long, value_name = "MAX", value_parser = range::within, allow_negative_numbers = true)]
-    within: Option<range::Bounds>,
+    within: Option<Ring>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -321,15 +328,16 @@ impl Query {
     /// bad value.
     pub(crate) fn ring(&self) -> Ring {
         let one = self.bounds.range.or(self.bounds.within);
-        let bounds = match (one, self.bounds.ring.as_deref()) {
-            (Some(bounds), _) => Ok(bounds),
-            (None, Some(&[d, lambda])) => range::around(d, lambda),
+        let ring = match (one, self.bounds.ring.as_deref()) {
+            (Some(ring), _) => Ok(ring),
+            (None, Some(&[d, lambda])) => Ring::around(d, lambda),
             // Clap lets nothing else through; a search without bounds finds everything.
-            (None, _) => Ok((Bound::Unbounded, Bound::Unbounded)),
+            (None, _) => Ring::from_bounds(..),
         };
-        let ring = bounds.and_then(|bounds| match self.km {
-            true => geo::ring(bounds).map_err(RangeError::Km),
-            false => Ring::from_bounds(bounds).map_err(RangeError::Bounds),
+        let ring = ring.map_err(|error| error.to_string());
+        let ring = ring.and_then(|ring| match self.km {
+            true => geo::ring(ring).map_err(|error| error.to_string()),
+            false => Ok(ring),
         });
         ring.unwrap_or_else(|error| {
             let mut command = Cli::command();

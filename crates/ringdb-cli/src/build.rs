@@ -19,17 +19,18 @@ use crate::place;
 use crate::text::counted;
 
 pub(crate) fn run(args: &args::Build, out: &mut impl Write) -> Result<(), Error> {
-    let codec = match (&args.payloads, &args.csv) {
+    let args::Source { vectors, csv } = &args.source;
+    let codec = match (&args.payloads, csv) {
         (None, None) => PayloadCodec::default(),
         _ => PayloadCodec::JsonText,
     };
-    let db = match (&args.csv, &args.lat_lon, &args.vectors) {
-        (Some(csv), Some(columns), _) => {
+    let db = match (csv, &args.lat_lon) {
+        (Some(csv), Some(columns)) => {
             let places = Places::open(csv, columns)?;
             build(args, place::DIMS, codec, |db| fill_with_places(db, places))?
         }
-        (_, _, vectors) => {
-            let path = vectors.as_deref().expect("there is a file of either kind");
+        _ => {
+            let path = vectors.as_deref().expect("clap asks for one file");
             let file = npy::open(path)?;
             let vectors = npy::parse(path, file.bytes())?;
             let lines = args.payloads.as_deref().map(Lines::open).transpose()?;

@@ -1,26 +1,25 @@
 //! Reads places out of a CSV file, one at a time: a point on earth of two columns, a JSON object of the others.
 //!
 //! Invariant: a row that is handed out has a field for each column of the first line, in UTF-8. CSV has no types, so the
-//! values of the object are strings, as they stand in the file and in its order. Errors name the line of the file
-//! on which a row begins, as editors count them.
+//! values of the object are strings, as they stand in the file and in its order; names of columns are those of the first
+//! line without blanks around them. Errors name the line of the file on which a row begins, as editors count them.
 
 use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
 
-use csv::{ByteRecord, Reader, ReaderBuilder};
+use csv_core::{ReadRecordResult, Reader};
 use ringdb::geo;
 
 use crate::error::Error;
-use crate::numbered::Numbered;
+use crate::rows::{ROW_BYTES_MAX, Row, Rows};
 use crate::text::{counted, one_line};
 
-/// Put behind the file, this is a row of its own, unless the file ends within quotes: there it is a quote more and
-/// part of the last field. The parser says nothing of that, and rows would be lost.
-const END: &[u8] = b"\n\"\"";
+/// What Excel and others write in front of UTF-8.
+const UTF_8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Bytes of a row at most, so that a quote that is not closed does not fill the memory with the rest of a large file.
-const ROW_BYTES_MAX: u64 = 1 << 26;
+/// What texts in UTF-16 begin with.
+const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 /// Columns of a terminal that a text out of the file can take in a message.
 const QUOTED_MAX: usize = 200;
@@ -34,7 +33,7 @@ pub(crate) struct LatLon {
 
 /// Reads `lat,lon`.
 pub(crate) fn lat_lon(text: &str) -> Result<LatLon, String> {
-    let names: Vec<&str> = text.split(',').collect();
+    let names: Vec<&str> = text.split(',').map(str::trim).collect();
     match names[..] {
         [lat, lon] if lat != lon => Ok(LatLon {
             lat: lat.into(),
@@ -45,18 +44,20 @@ pub(crate) fn lat_lon(text: &str) -> Result<LatLon, String> {
 }
 
 /// A row of the file.
-pub(crate) struct Row<'a> {
+pub(crate) struct PlaceRow<'a> {
     pub(crate) line: u64,
     pub(crate) point: [f32; 3],
     pub(crate) payload: &'a [u8],
 }
 
 pub(crate) struct Places {
-    path: PathBuf,
-    reader: Reader<Numbered<Box<dyn Read>>>,
-    record: ByteRecord,
-    /// The line on which the record begins.
+    rows: Rows<Box<dyn BufRead>>,
+    parser: Reader,
+    /// The line on which the row begins.
     line: u64,
+    /// The fields of the row, one behind the other, and where each ends.
+    fields: Vec<u8>,
+    ends: Vec<usize>,
     names: Vec<String>,
     lat: usize,
     lon: usize,
@@ -66,52 +67,64 @@ pub(crate) struct Places {
 impl Places {
     /// Opens a file and reads the names of its columns.
     pub(crate) fn open(path: &Path, columns: &LatLon) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|source| Error::File {
-            op: "open",
-            path: path.into(),
-            source,
-        })?;
-        let text: Box<dyn Read> = Box::new(file.chain(END));
+        let failed = |op| {
+            move |source| Error::File {
+                op,
+                path: path.into(),
+                source,
+            }
+        };
+        let mut file = File::open(path).map_err(failed("open"))?;
+        let mut start = Vec::new();
+        let mut marked = file.by_ref().take(UTF_8_MARK.len() as u64);
+        marked.read_to_end(&mut start).map_err(failed("read"))?;
+        if start == UTF_8_MARK {
+            start.clear();
+        }
+        let is_utf_16 = UTF_16_MARKS.iter().any(|mark| start.starts_with(mark));
+        let text = BufReader::with_capacity(1 << 16, io::Cursor::new(start).chain(file));
         let mut places = Self {
-            path: path.into(),
-            // Passes over the mark that Excel and others write in front of UTF-8.
-            reader: ReaderBuilder::new()
-                .has_headers(false)
-                .flexible(true)
-                .from_reader(Numbered::new(text, ROW_BYTES_MAX)),
-            record: ByteRecord::new(),
+            rows: Rows::new(path, Box::new(text), ROW_BYTES_MAX),
+            parser: Reader::new(),
             line: 1,
+            fields: Vec::new(),
+            ends: Vec::new(),
             names: Vec::new(),
             lat: 0,
             lon: 0,
             payload: String::new(),
         };
+        if is_utf_16 {
+            return Err(places.wrong("the text is in UTF-16, UTF-8 is needed"));
+        }
+        // Once it has read something, here a blank line, the parser takes no mark for one of UTF-8: one is enough.
+        let _ = places.parser.read_record(b"\n", &mut [0], &mut [0]);
         places.read_names(columns)?;
         Ok(places)
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.rows.path()
     }
 
     /// The next row, or `None` at the end of the file.
-    pub(crate) fn next_row(&mut self) -> Result<Option<Row<'_>>, Error> {
+    pub(crate) fn next_row(&mut self) -> Result<Option<PlaceRow<'_>>, Error> {
         if !self.advance()? {
             return Ok(None);
         }
-        if self.record.len() != self.names.len() {
-            let fields = counted(self.record.len() as u64, "field");
+        if self.ends.len() != self.names.len() {
+            let fields = counted(self.ends.len() as u64, "field");
             let columns = counted(self.names.len() as u64, "column");
             return Err(self.wrong(format!("{fields}, but the file has {columns}")));
         }
         let (lat, lon) = (self.degrees(self.lat)?, self.degrees(self.lon)?);
         let point = geo::point(lat, lon).map_err(|source| Error::Line {
-            path: self.path.clone(),
+            path: self.path().into(),
             line: self.line,
             source,
         })?;
         self.payload = self.object()?;
-        Ok(Some(Row {
+        Ok(Some(PlaceRow {
             line: self.line,
             point,
             payload: self.payload.as_bytes(),
@@ -122,7 +135,7 @@ impl Places {
         if !self.advance()? {
             return Err(self.wrong("there are no names of columns"));
         }
-        let names = (0..self.record.len()).map(|index| self.field(index).map(str::to_owned));
+        let names = (0..self.ends.len()).map(|index| Ok(self.field(index)?.trim().to_owned()));
         let names: Vec<String> = names.collect::<Result<_, Error>>()?;
         for (index, name) in names.iter().enumerate() {
             if names[..index].contains(name) {
@@ -143,28 +156,27 @@ impl Places {
         Ok(())
     }
 
-    /// Reads a record. Blank lines are none.
+    /// Reads a row and takes it apart.
     fn advance(&mut self) -> Result<bool, Error> {
-        let read = self.reader.read_byte_record(&mut self.record);
-        let is_record = read.map_err(|error| Error::File {
-            op: "read",
-            path: self.path.clone(),
-            source: match error.into_kind() {
-                csv::ErrorKind::Io(source) => source,
-                kind => std::io::Error::other(format!("{kind:?}")),
-            },
-        })?;
-        let from = self.record.position().map_or(0, csv::Position::byte);
-        let text = self.reader.get_mut();
-        let Some(line) = text.line_from(from).filter(|_| is_record) else {
-            return Err(self.wrong("a quote is not closed before the end of the file"));
+        let Some(Row { line, text }) = self.rows.next_row()? else {
+            return Ok(false);
         };
-        // A row of the file that looks like the one put behind it has an ending, which was read with it.
-        let is_end = self.record == [""][..] && text.bytes_read() - line.byte < END.len() as u64;
-        if !is_end {
-            self.line = line.number;
+        self.line = line;
+        // Each with room for one more: the parser stops where there is none, before it knows that it is done.
+        self.fields.resize(text.len() + 1, 0);
+        let commas = text.iter().filter(|&&byte| byte == b',').count();
+        self.ends.resize(commas + 2, 0);
+        let (fields, ends) = (&mut self.fields, &mut self.ends);
+        let (_, _, len, count) = self.parser.read_record(text, fields, ends);
+        // The row has no ending, which is read from here.
+        let (fields, ends) = (&mut fields[len..], &mut ends[count..]);
+        let (result, _, _, more) = self.parser.read_record(b"\n", fields, ends);
+        match result {
+            ReadRecordResult::Record => self.ends.truncate(count + more),
+            // Of a row that is whole there is nothing else.
+            result => return Err(self.wrong(format!("cannot be parsed: {result:?}"))),
         }
-        Ok(!is_end)
+        Ok(true)
     }
 
     fn degrees(&self, index: usize) -> Result<f64, Error> {
@@ -188,14 +200,14 @@ impl Places {
     }
 
     fn field(&self, index: usize) -> Result<&str, Error> {
-        let bytes = self.record.get(index).unwrap_or_default();
-        std::str::from_utf8(bytes)
+        let begin = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        std::str::from_utf8(&self.fields[begin..self.ends[index]])
             .map_err(|_| self.wrong(format!("field {} is not UTF-8", index + 1)))
     }
 
     fn wrong(&self, what: impl Into<String>) -> Error {
         Error::Csv {
-            path: self.path.clone(),
+            path: self.path().into(),
             line: self.line,
             what: what.into(),
         }
@@ -217,7 +229,8 @@ mod tests {
             lat: "lat".into(),
             lon: "Long. (deg)".into(),
         };
-        assert_eq!(lat_lon("lat,Long. (deg)"), Ok(expected));
+        assert_eq!(lat_lon("lat,Long. (deg)"), Ok(expected.clone()));
+        assert_eq!(lat_lon(" lat, Long. (deg) "), Ok(expected));
         for text in ["", "lat", "lat,lon,name", "lat,lat", "lat lon"] {
             assert_eq!(
                 lat_lon(text),

@@ -91,7 +91,7 @@ pub(crate) enum Error {
     #[error("{} has {}, and --km measures between places, which have {}", path.display(), counted(*dims as u64, "dim"), place::DIMS)]
     KmDims { path: PathBuf, dims: usize },
 
-    #[error("{name} has length {length}, and --km measures from places, which have length 1")]
+    #[error("{name} has length {length}, and --km measures between places, which have length 1")]
     KmLength {
         /// Of the vector, as the user knows it.
         name: String,

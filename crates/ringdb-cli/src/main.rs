@@ -12,7 +12,7 @@ mod text;
 mod place;
 mod npy;
 mod lines;
-mod numbered;
+mod rows;
 mod csv;
 mod build;
 mod query;

@@ -30,15 +30,22 @@ fn degrees(word: &str) -> Result<f64, String> {
     word.parse().map_err(|_| format!("'{word}' is no number"))
 }
 
-/// Distances of another database are no kilometres.
+/// Distances of a database are no kilometres unless all that it holds are places.
 pub(crate) fn check_database(path: &Path, db: &SealedRingDb) -> Result<(), Error> {
-    match db.dims() {
-        DIMS => Ok(()),
-        dims => Err(Error::KmDims {
+    if db.dims() != DIMS {
+        return Err(Error::KmDims {
             path: path.into(),
-            dims,
-        }),
+            dims: db.dims(),
+        });
     }
+    for id in 0..db.len() as u32 {
+        let vector = db.vector(id).map_err(|source| Error::Query {
+            path: path.into(),
+            source,
+        })?;
+        check_vector(&vector, || format!("vector {id} of {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Distances from another vector are no kilometres. The vector is called by `name` in what is wrong with it.
@@ -104,7 +111,7 @@ mod tests {
             assert_eq!(
                 length(&[0.0, x, 0.0]),
                 Some(format!(
-                    "it has length {shown}, and --km measures from places, which have length 1"
+                    "it has length {shown}, and --km measures between places, which have length 1"
                 ))
             );
         }

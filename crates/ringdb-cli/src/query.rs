@@ -41,7 +41,6 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
     };
     if let Some(id) = args.from.id {
         let vector = db.vector(id).map_err(failed)?;
-        report.check(&vector, || format!("vector {id} of {}", dir.display()))?;
         report.ask(None, &vector, args.not_self.then_some(id), failed)?;
     }
     if let Some(args::Vector(vector)) = &args.from.vector {

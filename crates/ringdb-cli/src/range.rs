@@ -17,36 +17,22 @@ pub(crate) enum RangeError {
     Number(String),
     #[error(transparent)]
     Bounds(#[from] ringdb::RingError),
-    #[error(transparent)]
-    Km(ringdb::RingDbError),
 }
 
-/// A range that a ring can have, in whatever unit.
-pub(crate) type Bounds = (Bound<f64>, Bound<f64>);
-
 /// Reads a range in any of its forms.
-pub(crate) fn parse(text: &str) -> Result<Bounds, RangeError> {
-    let bounds = bounds(text)?;
-    Ring::from_bounds(bounds)?;
-    Ok(bounds)
+pub(crate) fn parse(text: &str) -> Result<Ring, RangeError> {
+    Ok(Ring::from_bounds(bounds(text)?)?)
 }
 
 /// Reads an upper bound, which is included.
-pub(crate) fn within(text: &str) -> Result<Bounds, RangeError> {
+pub(crate) fn within(text: &str) -> Result<Ring, RangeError> {
     let d_max = text
         .parse()
         .map_err(|_| RangeError::Number(text.to_owned()))?;
-    Ring::within(d_max)?;
-    Ok((Unbounded, Included(d_max)))
+    Ok(Ring::within(d_max)?)
 }
 
-/// What differs from `d` by at most `lambda`, as the library has it.
-pub(crate) fn around(d: f64, lambda: f64) -> Result<Bounds, RangeError> {
-    Ring::around(d, lambda)?;
-    Ok((Included((d - lambda).max(0.0)), Included(d + lambda)))
-}
-
-fn bounds(text: &str) -> Result<Bounds, RangeError> {
+fn bounds(text: &str) -> Result<(Bound<f64>, Bound<f64>), RangeError> {
     let trimmed = text.trim();
     let opening: Option<fn(f64) -> Bound<f64>> = match trimmed.chars().next() {
         Some('[') => Some(Included),
@@ -94,7 +80,7 @@ mod tests {
 
     fn check(text: &str, expected: &str) {
         let found = match parse(text) {
-            Ok(bounds) => Ring::from_bounds(bounds).expect("legal bounds").to_string(),
+            Ok(ring) => ring.to_string(),
             Err(error) => error.to_string(),
         };
         assert_eq!(found, expected, "{text}");
@@ -131,17 +117,6 @@ mod tests {
     fn bounds_are_f64() {
         check("[0.6000000000000001, 1]", "[0.6000000000000001, 1.0]");
         check("[-0.0, 1]", "[0.0, 1.0]");
-    }
-
-    #[test]
-    fn around_is_what_the_library_calls_so() {
-        for (d, lambda) in [(0.6, 0.1), (0.1, 0.6), (1.0, f64::INFINITY), (0.0, 0.0)] {
-            let bounds = around(d, lambda).expect("legal bounds");
-            assert_eq!(Ring::from_bounds(bounds), Ring::around(d, lambda));
-        }
-        let error = around(1.0, -2.0).expect_err("it is negative");
-        let expected = Ring::around(1.0, -2.0).expect_err("it is negative");
-        assert_eq!(error.to_string(), expected.to_string());
     }
 
     const FORM: &str =

@@ -140,6 +140,24 @@ impl Ring {
     }
 }
 
+/// The bounds as they were stated, so that a ring can stand where a range can: a start left open is an inclusive 0, an end
+/// left open an inclusive infinity.
+impl RangeBounds<f64> for Ring {
+    fn start_bound(&self) -> Bound<&f64> {
+        match self.excludes_d_min {
+            true => Bound::Excluded(&self.d_min),
+            false => Bound::Included(&self.d_min),
+        }
+    }
+
+    fn end_bound(&self) -> Bound<&f64> {
+        match self.excludes_d_max {
+            true => Bound::Excluded(&self.d_max),
+            false => Bound::Included(&self.d_max),
+        }
+    }
+}
+
 /// The interval in mathematical notation, such as `[0.4, 0.6)`; each number reads back as the same
 /// `f64`.
 impl fmt::Display for Ring {
@@ -275,6 +293,17 @@ mod tests {
         f64::MAX,
         f64::INFINITY,
     ];
+
+    #[test]
+    fn a_ring_stands_for_its_bounds() {
+        let bounds = [Unbounded, Included(0.0), Excluded(0.5), Included(0.5)];
+        for (start, end) in bounds.map(|start| (start, Excluded(2.0))) {
+            let ring = Ring::from_bounds((start, end)).expect("legal bounds");
+            assert_eq!(Ring::from_bounds(ring), Ok(ring));
+            let ring = Ring::from_bounds((Unbounded, start)).expect("legal bounds");
+            assert_eq!(Ring::from_bounds(ring), Ok(ring));
+        }
+    }
 
     #[test]
     fn thresholds_at_edge_bounds_follow_the_definition() {

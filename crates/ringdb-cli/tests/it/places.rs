@@ -2,7 +2,7 @@
 
 use ringdb::{BackendPreference, RingDb, SealedRingDb, geo};
 
-use crate::support::{Outcome, Place, command, names, outcome};
+use crate::support::{Outcome, Place, command, contents, names, outcome};
 
 /// Around Sydney, and Fiji on both sides of the antimeridian. The columns are neither first nor next to each other.
 const CSV: &str = "\
@@ -100,8 +100,16 @@ fn lines_can_end_in_any_way_and_blank_ones_are_no_rows() {
     check_payloads("\na,lat,lon\n\n\nx,1,2\r\n\r\ny,3,4\n\n", &expected);
     check_payloads("lat,lon,a\n1,2,\"x\"\n3,4,\"y\"", &expected);
     check_payloads("lat,lon\n1,2\n", &["{}"]);
+    check_payloads("lat,lon\n\n1,2\n\r\n\n", &["{}"]);
+    // Names lose the blanks around them, values do not.
+    check_payloads(" a\t,lat , lon\n x ,1, 2\n", &[r#"{"a":" x "}"#]);
     // What some programs write in front of UTF-8.
     check_payloads("\u{feff}a,lat,lon\r\nx,1,2\r\ny,3,4\r\n", &expected);
+    check_payloads("\u{feff}\"a\",lat,lon\nx,1,2\ny,3,4\n", &expected);
+    check_payloads(
+        "\u{feff}\na,lat,lon\n\u{feff}x,1,2\n",
+        &["{\"a\":\"\u{feff}x\"}"],
+    );
     check_payloads("lat,lon,\"q\"\"\"\n1,2,5\"\n", &[r#"{"q\"":"5\""}"#]);
 }
 
@@ -135,7 +143,7 @@ fn every_row_of_a_long_file_is_kept() {
 #[track_caller]
 fn check_refused(csv: impl AsRef<[u8]>, expected: &str) {
     let place = Place::with_database();
-    let (before, old) = (names(&place.path("")), names(&place.path("db")));
+    let (before, old) = (names(&place.path("")), contents(&place.path("db")));
     place.write("p.csv", csv);
     for line in [
         "build @new --csv @p.csv",
@@ -146,7 +154,7 @@ fn check_refused(csv: impl AsRef<[u8]>, expected: &str) {
     }
     std::fs::remove_file(place.path("p.csv")).expect("it was written");
     assert_eq!(names(&place.path("")), before, "nothing is left behind");
-    assert_eq!(names(&place.path("db")), old, "nothing is left behind");
+    assert!(contents(&place.path("db")) == old, "the old one stays");
     assert!(place.run("info @db").done().starts_with("vectors   5\n"));
 }
 
@@ -163,8 +171,8 @@ fn names_of_columns_that_cannot_be_used() {
         "p.csv line 2: no column is named 'lat', there are 'lat;lon'",
     );
     check_refused(
-        "lat, lon\n1,2\n",
-        "p.csv line 1: no column is named 'lon', there are 'lat', ' lon'",
+        "lat,lon,name, name\n1,2,a,b\n",
+        "p.csv line 1: two columns are named 'name'",
     );
     check_refused(
         "lat,lon,name,name\n1,2,a,b\n",
@@ -186,6 +194,12 @@ fn names_of_columns_that_cannot_be_used() {
         b"lat,lon,caf\xe9\n1,2,3\n",
         "p.csv line 1: field 3 is not UTF-8",
     );
+    for mark in [b"\xff\xfe", b"\xfe\xff"] {
+        check_refused(
+            [&mark[..], b"l\0a\0t\0,\0l\0o\0n\0"].concat(),
+            "p.csv line 1: the text is in UTF-16, UTF-8 is needed",
+        );
+    }
     check_refused(
         "lat\u{1b}[31m,lon\n1,2\n",
         "p.csv line 1: no column is named 'lat', there are 'lat\\u001b[31m', 'lon'",
@@ -236,13 +250,39 @@ fn quotes_that_are_not_closed() {
     check_refused("lat,lon,a\n1,2,x\n1,2,\"y\n1,2,z\n", refused);
     check_refused("lat,lon,a\n1,2,x\n1,2,\"y", refused);
     check_refused("lat,lon,a\n1,2,x\n1,2,\"y\"\"\n", refused);
-    check_refused(
-        "lat,lon,a\n1,2,x\n\"1,2,y\n1,2,z\n",
-        "p.csv line 3: 1 field, but the file has 3 columns",
-    );
+    check_refused("lat,lon,a\n1,2,x\n\"1,2,y\n1,2,z\n", refused);
+    check_refused("lat,lon,a\n1,2,\"x\ny\",\"", refused);
     check_refused(
         "lat,lon,\"a",
         "p.csv line 1: a quote is not closed before the end of the file",
+    );
+    check_refused(
+        "lat,lon\n1,2\n\"\"",
+        "p.csv line 3: 1 field, but the file has 2 columns",
+    );
+}
+
+/// A quote left open would take in the rows up to the next one, and nobody would miss them.
+#[test]
+fn quotes_that_are_closed_within_a_field() {
+    check_refused(
+        "lat,lon,a\n1,2,\"6 inch\n3,4,y\n5,6,\"8 inch\"\n",
+        "p.csv line 4: a quote opened on line 2 is closed before the end of its field; \
+         a quote between quotes is written twice",
+    );
+    check_refused(
+        "lat,lon,a\n1,2,\"c\"d\n",
+        "p.csv line 2: a quote opened on the same line is closed before the end of its field; \
+         a quote between quotes is written twice",
+    );
+}
+
+#[test]
+fn rows_without_an_end() {
+    let x = "x".repeat(1 << 26);
+    check_refused(
+        format!("lat,lon,a\n\n1,2,{x}\n"),
+        "p.csv line 3: a row has more than 67108864 bytes",
     );
 }
 
@@ -274,12 +314,19 @@ fn files_that_cannot_be_read() {
 #[test]
 fn wrong_usage_of_build() {
     let check = |line: &str, expected: &str| {
-        let text = Place::new().run(&format!("build @db {line}")).misused();
-        assert!(text.starts_with(expected), "{line}: {text}");
+        let outcome = Place::new().run(&format!("build @db {line}"));
+        assert!(outcome.err.starts_with(expected), "{line}: {}", outcome.err);
+        outcome.misused();
     };
     let missing = "error: the following required arguments were not provided:";
-    check("", missing);
-    check("--csv a.csv", missing);
+    check(
+        "",
+        &format!("{missing}\n  <--vectors <FILE.npy>|--csv <FILE.csv>>\n"),
+    );
+    check(
+        "--csv a.csv",
+        &format!("{missing}\n  --lat-lon <COLUMNS>\n"),
+    );
     check("--lat-lon lat,lon", missing);
     check(
         "--vectors v.npy --csv a.csv",
@@ -381,23 +428,6 @@ fn counts_and_reports_know_kilometres() {
 }
 
 #[test]
-fn a_place_without_km_is_a_vector_like_others() {
-    let out = ask(&[
-        "--place",
-        "-33.83784,151.2175",
-        "--within",
-        "0.0001076141",
-        "--json",
-    ])
-    .done();
-    assert!(out.contains("{\"id\":1,\"distance\":0.00010761"), "{out}");
-    assert!(
-        out.ends_with("{\"total\":2,\"shown\":2,\"truncated\":false}\n"),
-        "{out}"
-    );
-}
-
-#[test]
 fn kilometres_need_places() {
     let place = Place::with_database();
     let db = place.shown("db");
@@ -405,43 +435,42 @@ fn kilometres_need_places() {
         place.run("query @db --id 0 --within 1 --km").failed(),
         format!("{db} has 2 dims, and --km measures between places, which have 3")
     );
-    assert_eq!(
-        place.run("query @db --place 1,2 --within 1").failed(),
-        format!("cannot query {db}: dimension mismatch: expected 2, got 3")
-    );
-
     place.npy("v.npy", &[2, 3], &[1.0_f32, 0.0, 0.0, 1.0, 2.0, 2.0]);
     place.run("build @three --vectors @v.npy").done();
     let three = place.shown("three");
-    let why = "has length 3, and --km measures from places, which have length 1";
-    let file = place.shown("v.npy");
-    for (from, name) in [
-        ("--id 1", format!("vector 1 of {three}")),
-        ("--vector [1,2,2]", "the vector of --vector".into()),
+    let why = "has length 3, and --km measures between places, which have length 1";
+    for ask in [
+        "--id 0 --within 1",
+        "--id 1 --within 1",
+        "--place 0,0 --within 1 --count",
     ] {
-        let text = place.run(&format!("query @three {from} --within 1 --km"));
-        assert_eq!(text.failed(), format!("{name} {why}"));
+        let text = place.run(&format!("query @three {ask} --km"));
+        assert_eq!(text.failed(), format!("vector 1 of {three} {why}"));
     }
-    let rows = place.run("query @three --vectors @v.npy --within 1 --km --count");
+
+    place.npy("w.npy", &[1, 3], &[1.0_f32, 0.0, 0.0]);
+    place.run("build @one --vectors @w.npy").done();
+    let text = place.run("query @one --vector [1,2,2] --within 1 --km");
+    assert_eq!(text.failed(), format!("the vector of --vector {why}"));
+    let rows = place.run("query @one --vectors @v.npy --within 1 --km --count");
     assert_eq!(rows.code, Some(1));
     assert_eq!(rows.out, "1\n");
+    let file = place.shown("v.npy");
     assert_eq!(rows.err, format!("ringdb: {file} row 1 {why}\n"));
-    assert_eq!(
-        place
-            .run("query @three --id 0 --within 1 --km --count")
-            .done(),
-        "1\n"
-    );
 }
 
 #[test]
 fn wrong_usage_of_query() {
     let check = |args: &[&str], expected: &str| {
-        let text = outcome(command(
+        let outcome = outcome(command(
             &[&["query", "none", "--within", "1"], args].concat(),
         ));
-        let text = text.misused();
-        assert!(text.starts_with(expected), "{args:?}: {text}");
+        assert!(
+            outcome.err.starts_with(expected),
+            "{args:?}: {}",
+            outcome.err
+        );
+        outcome.misused();
     };
     check(
         &["--place", "-91,0"],
@@ -452,13 +481,17 @@ fn wrong_usage_of_query() {
         "error: invalid value '0' for '--place <LAT,LON>': a place is written as latitude and longitude",
     );
     check(
-        &["--place", "0,0", "--not-self"],
+        &["--place", "0,0"],
+        "error: the following required arguments were not provided:\n  --km\n",
+    );
+    check(
+        &["--place", "0,0", "--km", "--not-self"],
         "error: the argument '--place <LAT,LON>' cannot be used with '--not-self'",
     );
     for other in [["--id", "0"], ["--vector", "[1]"], ["--vectors", "v.npy"]] {
         let text = outcome(command(
             &[
-                &["query", "none", "--within", "1", "--place", "0,0"],
+                &["query", "none", "--within", "1", "--km", "--place", "0,0"],
                 &other[..],
             ]
             .concat(),

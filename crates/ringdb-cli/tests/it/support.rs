@@ -1,5 +1,6 @@
 //! Runs `ringdb` and writes the files that it reads.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -173,6 +174,21 @@ pub(crate) fn npy<N: AutoSerialize>(shape: &[u64], order: Order, numbers: &[N]) 
     writer.extend(numbers).expect("memory is writable");
     writer.finish().expect("as many numbers as the shape says");
     bytes
+}
+
+/// The files in a directory and below it, with their bytes; that of the lock is any writer's.
+pub(crate) fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            files.extend(contents(&path));
+        } else if !path.ends_with("LOCK") {
+            let bytes = fs::read(&path).expect("readable");
+            files.insert(path, bytes);
+        }
+    }
+    files
 }
 
 /// The names in a directory, sorted.
