@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::npy;
-use crate::query::{hits, sort_by_distance};
+use crate::query::hits;
 use crate::text::{distance, grouped, time};
 
 const VECTORS: &[u8] = include_bytes!("../demo/words-384-f16.npy");
@@ -25,9 +25,6 @@ const WORD: &str = "violin";
 /// Whose work the data are; `demo/README.md` has the licences.
 const CREDITS: &str = "Words: WordNet 3.0, Copyright 2006 Princeton University. \
     Vectors: all-MiniLM-L6-v2, Apache-2.0.";
-
-/// Hits listed of each query.
-const SHOWN: usize = 10;
 
 /// The value of a call to the library, and the text of the call.
 macro_rules! call {
@@ -65,13 +62,27 @@ pub(crate) fn run(out: &mut impl Write) -> Result<(), Error> {
     writeln!(out, "    let violin = {call};\n")?;
 
     let start = Instant::now();
-    let (near, call) = call!(db.search(&violin).within(1.05).distances().run());
+    let (near, call) = call!(
+        db.search(&violin)
+            .within(1.05)
+            .nearest_first()
+            .limit(10)
+            .distances()
+            .run()
+    );
     let time = start.elapsed();
     let asked = format!("Everything within 1.05 of \"{WORD}\"");
     show(out, &db, &asked, call, near, time)?;
 
     let start = Instant::now();
-    let (ring, call) = call!(db.search(&violin).range(1.05..=1.15).distances().run());
+    let (ring, call) = call!(
+        db.search(&violin)
+            .range(1.05..=1.15)
+            .nearest_first()
+            .limit(10)
+            .distances()
+            .run()
+    );
     let time = start.elapsed();
     let asked = "The ring from 1.05 to 1.15 around it";
     show(out, &db, asked, call, ring, time)?;
@@ -136,11 +147,8 @@ fn show(
     found: SearchResult,
     took: Duration,
 ) -> Result<(), Error> {
-    let mut hits = hits(found);
-    sort_by_distance(&mut hits);
-    let total = hits.len();
-    hits.truncate(SHOWN);
-
+    let total = found.total;
+    let hits = hits(found);
     let took = time(took);
     writeln!(out, "{asked}: {total} hits in {took}\n\n    {call}\n")?;
     for hit in &hits {
@@ -148,8 +156,9 @@ fn show(
         let distance = distance(hit.distance);
         writeln!(out, "    {distance}  {}", words(payload)?.join(", "))?;
     }
-    if total > hits.len() {
-        writeln!(out, "    ... and {} more", total - hits.len())?;
+    let rest = total - hits.len() as u64;
+    if rest > 0 {
+        writeln!(out, "    ... and {rest} more")?;
     }
     writeln!(out)?;
     Ok(())

@@ -112,7 +112,7 @@ pub(crate) enum Error {
     Open { path: PathBuf, source: RingDbError },
 
     /// Of a database that can do without what is wrong with it.
-    #[error("cannot open {}: {error}; `{}` makes the codes anew, --no-codes passes over them", path.display(), rebuild(path))]
+    #[error("cannot open {}: {error}; `{}` makes codes and boxes anew, --no-codes passes over them", path.display(), rebuild(path))]
     OpenCodes { path: PathBuf, error: RingDbError },
 
     #[error("cannot query {}", path.display())]

@@ -105,16 +105,11 @@ pub(crate) struct Hit {
     pub(crate) distance: f64,
 }
 
-/// The hits of a search that asked for distances, by id.
+/// The hits of a search that asked for distances, in its order.
 pub(crate) fn hits(found: SearchResult) -> Vec<Hit> {
     let distances = found.distances.expect("the search asked for distances");
     let hits = found.ids.into_iter().zip(distances);
     hits.map(|(id, distance)| Hit { id, distance }).collect()
-}
-
-/// Puts the nearest first, equally near ones by id.
-pub(crate) fn sort_by_distance(hits: &mut [Hit]) {
-    hits.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.id.cmp(&b.id)));
 }
 
 /// What a search did as a JSON object: every tier, also one that saw no rows.
@@ -191,6 +186,10 @@ impl<'a, W: Write> Report<'a, W> {
             writeln!(self.out, "{count}")?;
             return Ok(());
         }
+        let search = match self.args.sort {
+            Sort::Id => search,
+            Sort::Distance => search.nearest_first(),
+        };
         let found = search.distances().run().map_err(failed)?;
         let explain = found.explain;
         if !self.args.json {
@@ -222,9 +221,6 @@ impl<'a, W: Write> Report<'a, W> {
         mut hits: Vec<Hit>,
         explain: &Explain,
     ) -> Result<(), Error> {
-        if self.args.sort == Sort::Distance {
-            sort_by_distance(&mut hits);
-        }
         let total = hits.len();
         hits.truncate(self.args.limit.unwrap_or(usize::MAX));
         match self.args.json {

@@ -35,7 +35,10 @@ pub(crate) fn run(dir: &Path, out: &mut impl Write) -> Result<(), Error> {
         path: dir.into(),
         findings: counted(report.damage.len() as u64, "finding"),
         hint: match report.is_derived_alone() {
-            true => format!(", of codes alone; `{}` makes them anew", rebuild(dir)),
+            true => format!(
+                ", of codes or boxes alone; `{}` makes them anew",
+                rebuild(dir)
+            ),
             false => String::new(),
         },
     })

@@ -77,6 +77,24 @@ pub enum RingDbError {
         max: f64,
     },
 
+    /// A cursor that does not belong to the search.
+    #[error("the cursor behind vector {id} is of another search: {why}")]
+    InvalidCursor {
+        /// The last hit of the page that it comes from.
+        id: u32,
+        /// What tells.
+        why: &'static str,
+    },
+
+    /// An option of a search that means nothing to what is asked.
+    #[error("{verb} takes no {option}")]
+    NotTaken {
+        /// What is asked, such as `"count"`.
+        verb: &'static str,
+        /// The option: `"order"`, `"limit"`, `"after"` or `"distances"`.
+        option: &'static str,
+    },
+
     /// A coordinate that is NaN or infinite.
     #[error("coordinate {index} is {value}, coordinates must be finite")]
     NotFinite {

@@ -1,13 +1,15 @@
-//! [`Search`]: a query said step by step, with bounds in `f64` and distances on request.
+//! [`Search`]: a query said step by step, with bounds in `f64`, in any order, page by page, with distances on request.
 
 use std::ops::RangeBounds;
 
 use ringdb_index::{Explain, Kernel, Ring};
 
 use crate::derived::DerivedVectors;
-use crate::error::Result;
+use crate::error::{Result, RingDbError};
+use crate::order::{Cursor, Order, Page};
 
-/// A search from one vector. Without bounds it finds everything; the last bounds given count.
+/// A search from one vector. Without bounds it finds everything, without an order by id; of several bounds, orders or
+/// limits the last ones count.
 ///
 /// ```
 /// use ringdb::{RingDb, RingDbConfig};
@@ -33,6 +35,7 @@ pub struct Search<'a> {
     query: &'a [f32],
     /// Errors in the bounds are reported by `run`, so that the steps can be chained.
     ring: Result<Ring>,
+    page: Page,
     distances: bool,
 }
 
@@ -40,11 +43,18 @@ pub struct Search<'a> {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SearchResult {
-    /// The ids of all hits, ascending.
+    /// The ids of the hits, in the order asked for, else ascending.
     pub ids: Vec<u32>,
     /// The distance of each hit, in the order of `ids`, if the search asked for them. Used as an
     /// inclusive bound, a hit's distance contains that hit.
     pub distances: Option<Vec<f64>>,
+    /// How many hits there are in the ring, also those before this page and behind it.
+    pub total: u64,
+    /// Whether hits follow behind these, which the limit left out.
+    pub truncated: bool,
+    /// Where the next page begins, for [`Search::after`]: the last hit, if others follow. A page of no hits, as a limit
+    /// of 0 makes it, has none.
+    pub next: Option<Cursor>,
     /// How the search went: what each tier saw, proved and read.
     pub explain: Explain,
 }
@@ -57,6 +67,7 @@ impl<'a> Search<'a> {
             kernel,
             query,
             ring: everything,
+            page: Page::ALL,
             distances: false,
         }
     }
@@ -97,25 +108,97 @@ impl<'a> Search<'a> {
         self
     }
 
-    /// Finds every vector in the ring.
+    /// The nearest hit first; equally near ones by id.
+    ///
+    /// ```
+    /// use ringdb::{RingDb, RingDbConfig};
+    ///
+    /// # fn main() -> ringdb::Result<()> {
+    /// let mut db = RingDb::new(RingDbConfig::new(1))?;
+    /// db.add_vectors(&[3.0, 2.0, 1.0, 0.0, 1.0], [(); 5])?;
+    /// let db = db.build()?;
+    ///
+    /// let page = db.search(&[0.0]).range(1.0..).nearest_first().limit(3).run()?;
+    /// assert_eq!((page.ids, page.total, page.truncated), (vec![2, 4, 1], 4, true));
+    ///
+    /// // The page behind it.
+    /// let last = page.next.expect("one hit is left");
+    /// let page = db.search(&[0.0]).range(1.0..).nearest_first().limit(3).after(last).run()?;
+    /// assert_eq!((page.ids, page.total, page.truncated), (vec![0], 4, false));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn nearest_first(self) -> Self {
+        self.ordered(Order::Nearest)
+    }
+
+    /// The farthest hit first; equally far ones by id.
+    pub fn farthest_first(self) -> Self {
+        self.ordered(Order::Farthest)
+    }
+
+    /// The hit first whose distance differs least from `d`, by `|distance - d|` computed in `f64`; those that differ
+    /// equally by id. It must be finite and not negative, and need not lie in the ring.
+    pub fn closest_to(self, d: f64) -> Self {
+        self.ordered(Order::Closest(d))
+    }
+
+    fn ordered(mut self, order: Order) -> Self {
+        self.page.order = order;
+        self
+    }
+
+    /// At most `n` hits, the first ones in the order. All of the ring are looked for and counted nevertheless.
+    pub fn limit(mut self, n: usize) -> Self {
+        self.page.limit = Some(n);
+        self
+    }
+
+    /// The hits behind the last one of another page, [`SearchResult::next`]. Pages of the same search put together are
+    /// what it finds without a limit: no hit is lost or comes twice, equal distances or not.
+    pub fn after(mut self, last: Cursor) -> Self {
+        self.page.after = Some(last);
+        self
+    }
+
+    /// Finds every vector in the ring, or a page of them.
     ///
     /// # Errors
     /// [`InvalidBounds`](crate::RingDbError::InvalidBounds),
     /// [`DimensionMismatch`](crate::RingDbError::DimensionMismatch),
     /// [`NotFinite`](crate::RingDbError::NotFinite) for a coordinate of the query;
+    /// [`InvalidCursor`](crate::RingDbError::InvalidCursor) for one of another order, query or database;
     /// [`Corrupt`](crate::RingDbError::Corrupt) for damage that was not looked for at opening;
     /// [`FloatEnvironment`](crate::RingDbError::FloatEnvironment) for a thread that computes otherwise than
     /// distances are defined.
     pub fn run(self) -> Result<SearchResult> {
-        let (vectors, kernel) = (self.vectors, self.kernel);
-        let (ids, explain) = vectors.ids(self.query, &self.ring?, kernel)?;
-        let distances = match self.distances {
-            true => Some(vectors.distances(self.query, &ids, kernel)?),
-            false => None,
+        let Self {
+            vectors,
+            kernel,
+            query,
+            page,
+            ..
+        } = self;
+        let distances = |ids: &[u32]| vectors.distances(query, ids, kernel);
+        let distance = |id: u32| Ok(distances(&[id])?[0]);
+        let ring = self.ring?;
+        page.check(distance)?;
+        let (ids, explain) = vectors.ids(query, &ring, kernel)?;
+        let total = ids.len() as u64;
+        let mut hits = page.cut(ids, distances)?;
+        if self.distances && hits.distances.is_none() {
+            hits.distances = Some(distances(&hits.ids)?);
+        }
+        let next = match hits.ids.last() {
+            Some(&last) if hits.truncated => Some(page.cursor(last, distance(last)?)),
+            _ => None,
         };
         Ok(SearchResult {
-            ids,
-            distances,
+            ids: hits.ids,
+            distances: hits.distances.filter(|_| self.distances),
+            total,
+            truncated: hits.truncated,
+            next,
             explain,
         })
     }
@@ -136,16 +219,35 @@ impl<'a> Search<'a> {
     /// ```
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// As [`run`](Self::run); [`NotTaken`](crate::RingDbError::NotTaken) for an order, a limit, a cursor or distances, of
+    /// which a number has none.
     pub fn count(self) -> Result<u64> {
-        Ok(self.explain()?.hits())
+        Ok(self.counted("count")?.hits())
     }
 
     /// As [`count`](Self::count), and how the search went: [`Explain::hits`] is the count.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// As [`count`](Self::count).
     pub fn explain(self) -> Result<Explain> {
+        self.counted("explain")
+    }
+
+    fn counted(self, verb: &'static str) -> Result<Explain> {
+        let Page {
+            order,
+            after,
+            limit,
+        } = self.page;
+        let given = [
+            (order != Order::Id, "order"),
+            (limit.is_some(), "limit"),
+            (after.is_some(), "after"),
+            (self.distances, "distances"),
+        ];
+        if let Some((_, option)) = given.into_iter().find(|(is_given, _)| *is_given) {
+            return Err(RingDbError::NotTaken { verb, option });
+        }
         self.vectors.explain(self.query, &self.ring?, self.kernel)
     }
 }

@@ -180,7 +180,7 @@ fn check_passed_over(place: &Place, name: &str, line: &str, hits: &str) {
     let (db, typed) = (place.shown("db"), place.typed("db"));
     let start = format!("cannot open {db}: corrupt database: {db}/segment-000001/{name} at byte ");
     let end = format!(
-        "; `ringdb rebuild-codes {typed}` makes the codes anew, --no-codes passes over them"
+        "; `ringdb rebuild-codes {typed}` makes codes and boxes anew, --no-codes passes over them"
     );
     for line in [line, "info @db"] {
         let text = place.run(line).failed();
@@ -231,7 +231,7 @@ fn damaged_codes_are_named_and_made_anew() {
         let start = format!("{db}/segment-000001/{name} at byte 64: checksum ");
         assert!(out.starts_with(&start), "{out}");
         let expected = format!(
-            "ringdb: {db} is damaged: 1 finding, of codes alone; \
+            "ringdb: {db} is damaged: 1 finding, of codes or boxes alone; \
              `ringdb rebuild-codes {typed}` makes them anew\n"
         );
         assert_eq!(err, expected);
@@ -313,7 +313,10 @@ fn codes_that_cannot_be_opened_are_named_and_passed_over() {
     fs::remove_file(&path).expect("it is there");
     std::os::unix::fs::symlink("codes.bin", &path).expect("nothing is there");
     let err = place.run("verify @db").err;
-    assert!(err.contains(": 1 finding, of codes alone; `"), "{err}");
+    assert!(
+        err.contains(": 1 finding, of codes or boxes alone; `"),
+        "{err}"
+    );
     for line in [line, "info @db"] {
         let text = place.run(line).failed();
         let what = format!("cannot open {}: ", path.display());
@@ -351,8 +354,9 @@ fn a_damaged_prefix_is_named_and_made_anew() {
         damage(&place);
         check_passed_over(&place, "prefix.bin", line, &hits);
         let err = place.run("verify @db").err;
-        let end =
-            format!("1 finding, of codes alone; `ringdb rebuild-codes {typed}` makes them anew\n");
+        let end = format!(
+            "1 finding, of codes or boxes alone; `ringdb rebuild-codes {typed}` makes them anew\n"
+        );
         assert!(err.ends_with(&end), "{err}");
         let out = place.run_hint(&err).done();
         assert_eq!(

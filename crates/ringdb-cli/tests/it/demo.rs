@@ -56,11 +56,13 @@ fn the_demo_finds_what_lies_around_a_violin_from_any_directory() {
         );
     }
     assert!(
-        disk.contains("    db.search(&violin).within(1.05).distances().run()?\n"),
+        disk.contains(
+            "    db.search(&violin).within(1.05).nearest_first().limit(10).distances().run()?\n"
+        ),
         "{disk}"
     );
     assert!(
-        ring.contains("    db.search(&violin).range(1.05..=1.15).distances().run()?\n"),
+        ring.contains("    db.search(&violin).range(1.05..=1.15).nearest_first().limit(10).distances().run()?\n"),
         "{ring}"
     );
 

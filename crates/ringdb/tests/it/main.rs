@@ -14,6 +14,7 @@ mod many;
 mod memory;
 mod mended;
 mod options;
+mod orders;
 mod prefix;
 mod prefix_bytes;
 mod python;

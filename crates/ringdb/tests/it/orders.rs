@@ -1,0 +1,232 @@
+//! Orders, limits and pages of hits, against a sort of all distances by the definition.
+
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use ringdb::{Boxes, BuildOptions, Codes, Cursor, Ring, RingDb, RingDbError, SealedRingDb, Search};
+use ringdb_index::distance;
+
+const SEED: u64 = 0x6f72_6465;
+
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Id,
+    Nearest,
+    Farthest,
+    Closest(f64),
+}
+
+impl Order {
+    fn of<'a>(self, search: Search<'a>) -> Search<'a> {
+        match self {
+            Self::Id => search,
+            Self::Nearest => search.nearest_first(),
+            Self::Farthest => search.farthest_first(),
+            Self::Closest(d) => search.closest_to(d),
+        }
+    }
+
+    /// Sorts pairs of distance and id; a stable sort keeps equal ones by id.
+    fn sort(self, hits: &mut [(f64, u32)]) {
+        match self {
+            Self::Id => {}
+            Self::Nearest => hits.sort_by(|a, b| a.0.total_cmp(&b.0)),
+            Self::Farthest => hits.sort_by(|a, b| b.0.total_cmp(&a.0)),
+            Self::Closest(d) => hits.sort_by(|a, b| (a.0 - d).abs().total_cmp(&(b.0 - d).abs())),
+        }
+    }
+}
+
+fn build(vectors: &[f32], dims: usize, codes: Codes, boxes: Boxes) -> SealedRingDb {
+    let options = BuildOptions::new(dims).codes(codes).boxes(boxes);
+    let mut db: RingDb = options.create().unwrap();
+    let rows = vectors.len() / dims;
+    db.add_vectors(vectors, vec![(); rows]).unwrap();
+    db.build().unwrap()
+}
+
+/// The same vectors without a tier, with codes, and with boxes.
+fn tiers(vectors: &[f32], dims: usize) -> [SealedRingDb; 3] {
+    [
+        (Codes::Off, Boxes::Off),
+        (Codes::On, Boxes::Off),
+        (Codes::Off, Boxes::On),
+    ]
+    .map(|(codes, boxes)| build(vectors, dims, codes, boxes))
+}
+
+/// Coordinates of few values, so that many distances are equal.
+fn lattice() -> impl Strategy<Value = (usize, Vec<f32>, Vec<f32>)> {
+    (1_usize..=5, 0_usize..300).prop_flat_map(|(dims, rows)| {
+        let coordinate = || prop::sample::select(vec![0.0_f32, 0.5, 1.0, -1.0, 1e19]);
+        (
+            Just(dims),
+            prop::collection::vec(coordinate(), dims * rows),
+            prop::collection::vec(coordinate(), dims),
+        )
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        rng_seed: RngSeed::Fixed(SEED),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn pages_are_parts_of_the_sorted_whole(
+        (dims, vectors, query) in lattice(),
+        (a, b) in (0_u8..8, 0_u8..8),
+        closest in 0_u8..8,
+        limit in 0_usize..40,
+    ) {
+        let (a, b) = (f64::from(a.min(b)) / 2.0, f64::from(a.max(b)) / 2.0);
+        let ring = Ring::from_bounds(a..b).unwrap();
+        let rows = vectors.chunks(dims).zip(0..);
+        let hits = rows.map(|(row, id)| (distance(row, &query), id));
+        let hits: Vec<(f64, u32)> = hits.filter(|&(d, _)| ring.contains(d)).collect();
+        for db in tiers(&vectors, dims) {
+            for order in [
+                Order::Id,
+                Order::Nearest,
+                Order::Farthest,
+                Order::Closest(f64::from(closest) / 2.0),
+            ] {
+                let mut expected = hits.clone();
+                order.sort(&mut expected);
+                let ask = || order.of(db.search(&query).in_ring(ring));
+
+                let all = ask().distances().run().unwrap();
+                let found = all.distances.unwrap().into_iter().zip(all.ids);
+                prop_assert_eq!(&found.collect::<Vec<_>>(), &expected);
+                prop_assert_eq!((all.total, all.truncated), (hits.len() as u64, false));
+                prop_assert_eq!(all.next, None);
+
+                let mut next: Option<Cursor> = None;
+                let mut left = &expected[..];
+                loop {
+                    let ask = ask().limit(limit);
+                    let page = match next {
+                        Some(next) => ask.after(next).distances().run().unwrap(),
+                        None => ask.distances().run().unwrap(),
+                    };
+                    let (here, behind) = left.split_at(limit.min(left.len()));
+                    let found = page.distances.unwrap().into_iter().zip(page.ids);
+                    prop_assert_eq!(found.collect::<Vec<_>>(), here);
+                    prop_assert_eq!(page.total, hits.len() as u64);
+                    prop_assert_eq!(page.truncated, !behind.is_empty());
+                    prop_assert_eq!(page.next.is_some(), !behind.is_empty() && limit > 0);
+                    (next, left) = (page.next, behind);
+                    if next.is_none() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn of_nothing_there_is_an_empty_page() {
+    for db in tiers(&[], 2) {
+        for limit in [0, 1] {
+            let page = db.search(&[0.0, 0.0]).nearest_first().limit(limit).run();
+            let page = page.unwrap();
+            assert_eq!(page.ids, [0; 0]);
+            assert_eq!(
+                (page.total, page.truncated, page.next),
+                (0, false, None),
+                "{limit}"
+            );
+        }
+    }
+    for db in tiers(&[1.0], 1) {
+        let page = db.search(&[0.0]).limit(0).run().unwrap();
+        assert_eq!((page.total, page.truncated, page.next), (1, true, None));
+    }
+}
+
+#[test]
+fn distances_come_where_they_are_asked_for() {
+    let [db, ..] = tiers(&[2.0, 1.0, 3.0], 1);
+    let ask = || db.search(&[0.0]).farthest_first();
+    assert_eq!(ask().run().unwrap().distances, None);
+    let told = ask().distances().run().unwrap().distances;
+    assert_eq!(told, Some(vec![3.0, 2.0, 1.0]));
+}
+
+#[test]
+fn the_last_order_and_limit_count() {
+    let [db, ..] = tiers(&[2.0, 1.0, 3.0], 1);
+    let ask = db.search(&[0.0]).farthest_first().limit(1).nearest_first();
+    assert_eq!(ask.limit(2).run().unwrap().ids, [1, 0]);
+}
+
+#[test]
+fn closest_to_takes_distances() {
+    let [db, ..] = tiers(&[2.0, 1.0, 3.0], 1);
+    for (d, shown) in [
+        (-1.0, "-1"),
+        (f64::NAN, "NaN"),
+        (f64::INFINITY, "inf"),
+        (-f64::MIN_POSITIVE, "-0.0"),
+    ] {
+        let error = db.search(&[0.0]).closest_to(d).run().unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with("invalid bounds: closest_to: ") && text.contains(shown),
+            "{text}"
+        );
+    }
+    let ids = db.search(&[0.0]).closest_to(0.0).run().unwrap().ids;
+    assert_eq!(ids, [1, 0, 2]);
+    let ids = db.search(&[0.0]).within(2.5).closest_to(1e300).run();
+    assert_eq!(ids.unwrap().ids, [0, 1]);
+}
+
+#[test]
+fn a_cursor_of_another_search_is_refused() {
+    let [db, ..] = tiers(&[2.0, 1.0, 3.0], 1);
+    let [small, ..] = tiers(&[2.0], 1);
+    let next = |search: Search<'_>| search.limit(2).run().unwrap().next.unwrap();
+    let refused = |search: Search<'_>, cursor: Cursor| {
+        let error = search.after(cursor).run().unwrap_err();
+        assert!(matches!(error, RingDbError::InvalidCursor { .. }));
+        error.to_string()
+    };
+    let by_id = next(db.search(&[0.0]));
+    let order = "the cursor behind vector 1 is of another search: its search had another order";
+    assert_eq!(refused(db.search(&[0.0]).nearest_first(), by_id), order);
+    let closest = next(db.search(&[0.0]).closest_to(1.5));
+    assert_eq!(refused(db.search(&[0.0]).closest_to(1.6), closest), order);
+    assert_eq!(
+        refused(db.search(&[0.5]), by_id),
+        "the cursor behind vector 1 is of another search: that vector has another distance from this query"
+    );
+    assert_eq!(
+        refused(small.search(&[0.0]), by_id),
+        "the cursor behind vector 1 is of another search: there is no such vector"
+    );
+    // Another ring and another limit are another page of the same order.
+    let page = db.search(&[0.0]).range(2.5..).after(by_id).run().unwrap();
+    assert_eq!((page.ids, page.total), (vec![2], 1));
+}
+
+#[test]
+fn a_number_takes_no_order_limit_cursor_or_distances() {
+    let [db, ..] = tiers(&[2.0, 1.0, 3.0], 1);
+    let ask = || db.search(&[0.0]);
+    let cursor = ask().limit(1).run().unwrap().next.unwrap();
+    for (search, option) in [
+        (ask().nearest_first(), "order"),
+        (ask().closest_to(1.0), "order"),
+        (ask().limit(9), "limit"),
+        (ask().after(cursor), "after"),
+        (ask().distances(), "distances"),
+    ] {
+        let error = search.count().unwrap_err();
+        assert_eq!(error.to_string(), format!("count takes no {option}"));
+    }
+    let error = ask().distances().explain().unwrap_err();
+    assert_eq!(error.to_string(), "explain takes no distances");
+}
