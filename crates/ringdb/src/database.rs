@@ -16,7 +16,8 @@ use crate::derived::DerivedVectors;
 use crate::error::Result;
 use crate::many::{Join, ManyResult};
 use crate::query::{DiskQuery, QueryResult, RangeQuery, RingQuery};
-use crate::search::Search;
+use crate::rank;
+use crate::search::{Search, SearchResult};
 
 pub(crate) const BACKEND_NAME: &str = "cpu";
 
@@ -84,6 +85,65 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// Begins a search in which bounds may be exclusive or `f64` and hits come with their distances.
     pub fn search<'a>(&'a self, query: &'a [f32]) -> Search<'a> {
         Search::new(&self.rows, self.kernel, query)
+    }
+
+    /// The `k` nearest vectors, all of them if they are fewer: what
+    /// `search(query).nearest_first().limit(k).distances()` finds, without looking at all distances.
+    ///
+    /// ```
+    /// use ringdb::{RingDb, RingDbConfig};
+    ///
+    /// # fn main() -> ringdb::Result<()> {
+    /// let mut db = RingDb::new(RingDbConfig::new(1))?;
+    /// db.add_vectors(&[3.0, 1.0, 2.0, 1.0], [(); 4])?;
+    /// let db = db.build()?;
+    /// let found = db.knn(&[0.0], 3)?;
+    /// assert_eq!(found.ids, [1, 3, 2]);
+    /// assert_eq!(found.distances, Some(vec![1.0, 1.0, 2.0]));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn knn(&self, query: &[f32], k: usize) -> Result<SearchResult> {
+        let len = self.len() as u64;
+        let radius = rank::radius(&self.rows, query, len.min(k as u64), self.kernel)?;
+        let search = self.search(query).within(radius).nearest_first().limit(k);
+        let found = search.distances().run()?;
+        Ok(found.of_all(len))
+    }
+
+    /// The smallest radius within which there are at least `n` vectors: the distance of the `n`-th nearest one, and 0
+    /// for 0. The inverse of [`count`](Search::count), found by a few counts and searches.
+    ///
+    /// ```
+    /// use ringdb::{RingDb, RingDbConfig};
+    ///
+    /// # fn main() -> ringdb::Result<()> {
+    /// let mut db = RingDb::new(RingDbConfig::new(1))?;
+    /// db.add_vectors(&[3.0, 1.0, 2.0, 1.0], [(); 4])?;
+    /// let db = db.build()?;
+    /// assert_eq!(db.radius_for_count(&[0.0], 3)?, 2.0);
+    /// assert_eq!(db.search(&[0.0]).within(2.0).count()?, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`query`](Self::query); [`TooFewVectors`](crate::RingDbError::TooFewVectors) if there are not so many.
+    pub fn radius_for_count(&self, query: &[f32], n: u64) -> Result<f64> {
+        rank::radius(&self.rows, query, n, self.kernel)
+    }
+
+    /// The distance that a share `p` of all vectors does not exceed, from 0 to 1: that of the rank `max(1, ceil(p len))`
+    /// in ascending order. 0.5 is the lower median, 0 the smallest distance, 1 the largest.
+    ///
+    /// # Errors
+    /// As [`radius_for_count`](Self::radius_for_count); [`InvalidBounds`](crate::RingDbError::InvalidBounds) for a share
+    /// that is not from 0 to 1.
+    pub fn quantile(&self, query: &[f32], p: f64) -> Result<f64> {
+        self.radius_for_count(query, rank::rank(p, self.len())?)
     }
 
     /// The ids of all vectors in a ring around each of many queries, which are row-major and as long as

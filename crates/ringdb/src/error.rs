@@ -95,6 +95,15 @@ pub enum RingDbError {
         option: &'static str,
     },
 
+    /// More vectors were asked for than there are.
+    #[error("{asked} vectors were asked for, there are {len}")]
+    TooFewVectors {
+        /// How many were asked for.
+        asked: u64,
+        /// How many there are.
+        len: u64,
+    },
+
     /// A coordinate that is NaN or infinite.
     #[error("coordinate {index} is {value}, coordinates must be finite")]
     NotFinite {

@@ -71,6 +71,7 @@ mod rules;
 mod derived;
 mod order;
 mod search;
+mod rank;
 mod many;
 mod database;
 mod open;

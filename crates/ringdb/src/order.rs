@@ -26,6 +26,17 @@ pub struct Cursor {
     id: u32,
 }
 
+impl Cursor {
+    /// Behind this hit.
+    pub(crate) fn new(order: Order, id: u32, distance: f64) -> Self {
+        Self {
+            order,
+            distance,
+            id,
+        }
+    }
+}
+
 /// Which of all hits are wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Page {
@@ -154,15 +165,6 @@ impl Page {
             ids: hits.iter().map(|hit| hit.id).collect(),
             distances: Some(hits.iter().map(|hit| hit.distance).collect()),
             truncated,
-        }
-    }
-
-    /// Where a page goes on whose last hit is this one.
-    pub(crate) fn cursor(&self, id: u32, distance: f64) -> Cursor {
-        Cursor {
-            order: self.order,
-            distance,
-            id,
         }
     }
 }

@@ -59,6 +59,19 @@ pub struct SearchResult {
     pub explain: Explain,
 }
 
+impl SearchResult {
+    /// The same, nearest first and with distances, as a page of so many hits, all others of which are behind it.
+    pub(crate) fn of_all(mut self, total: u64) -> Self {
+        self.total = total;
+        self.truncated = (self.ids.len() as u64) < total;
+        let last = self.ids.last().zip(self.distances.iter().flatten().last());
+        self.next = last
+            .filter(|_| self.truncated)
+            .map(|(&id, &distance)| Cursor::new(Order::Nearest, id, distance));
+        self
+    }
+}
+
 impl<'a> Search<'a> {
     pub(crate) fn new(vectors: &'a DerivedVectors, kernel: Kernel, query: &'a [f32]) -> Self {
         let everything = Ring::from_bounds(..).map_err(Into::into);
@@ -190,7 +203,7 @@ impl<'a> Search<'a> {
             hits.distances = Some(distances(&hits.ids)?);
         }
         let next = match hits.ids.last() {
-            Some(&last) if hits.truncated => Some(page.cursor(last, distance(last)?)),
+            Some(&last) if hits.truncated => Some(Cursor::new(page.order, last, distance(last)?)),
             _ => None,
         };
         Ok(SearchResult {

@@ -126,6 +126,100 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        rng_seed: RngSeed::Fixed(SEED + 1),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_nearest_are_the_first_of_all(
+        (dims, vectors, query) in lattice(),
+        k in 0_usize..40,
+        p in 0.0..1.0,
+    ) {
+        let rows = vectors.chunks(dims).zip(0..);
+        let mut all: Vec<(f64, u32)> = rows.map(|(row, id)| (distance(row, &query), id)).collect();
+        Order::Nearest.sort(&mut all);
+        for db in tiers(&vectors, dims) {
+            let found = db.knn(&query, k).unwrap();
+            let mut first = db.search(&query).nearest_first().limit(k).distances().run().unwrap();
+            // Fewer vectors are looked at.
+            first.explain = found.explain;
+            prop_assert_eq!(&found, &first);
+            let found = found.distances.unwrap().into_iter().zip(found.ids);
+            prop_assert_eq!(&found.collect::<Vec<_>>(), &all[..k.min(all.len())]);
+
+            for n in [0, 1, k, all.len() - all.len() / 3, all.len(), all.len() + 1] {
+                let radius = db.radius_for_count(&query, n as u64);
+                if n > all.len() {
+                    let text = radius.unwrap_err().to_string();
+                    let expected = format!("{n} vectors were asked for, there are {}", all.len());
+                    prop_assert_eq!(text, expected);
+                    continue;
+                }
+                let radius = radius.unwrap();
+                let expected = n.checked_sub(1).map_or(0.0, |last| all[last].0);
+                prop_assert_eq!(radius, expected);
+                let count = db.search(&query).within(radius).count().unwrap();
+                prop_assert!(count >= n as u64);
+                let nearer = db.search(&query).range(..radius).count().unwrap();
+                prop_assert!(nearer < n as u64 || n == 0);
+            }
+            let quantile = db.quantile(&query, p);
+            match all.is_empty() {
+                true => prop_assert!(quantile.is_err()),
+                false => {
+                    let rank = (p * all.len() as f64).ceil().max(1.0) as usize;
+                    prop_assert_eq!(quantile.unwrap(), all[rank - 1].0);
+                }
+            }
+        }
+    }
+}
+
+/// So many vectors that they are not put in order but counted; a third of them at one distance.
+#[test]
+fn ranks_among_many_are_found_by_counts() {
+    let len = 300_000_usize;
+    let vectors: Vec<f32> = (0..len)
+        .map(|i| match i % 3 {
+            0 => 0.5,
+            _ => (i as f32 * 0.618_034).fract(),
+        })
+        .collect();
+    let mut all: Vec<f64> = vectors.iter().map(|&x| distance(&[x], &[0.25])).collect();
+    all.sort_by(f64::total_cmp);
+    for db in tiers(&vectors, 1) {
+        for n in [1, 7, 70_000, 150_000, 180_000, 299_990, len] {
+            let radius = db.radius_for_count(&[0.25], n as u64).unwrap();
+            assert_eq!(radius, all[n - 1], "{n}");
+        }
+        assert_eq!(db.quantile(&[0.25], 0.5).unwrap(), all[len / 2 - 1]);
+        let found = db.knn(&[0.25], 5).unwrap();
+        assert_eq!(found.distances.as_deref(), Some(&all[..5]));
+        assert_eq!((found.total, found.truncated), (len as u64, true));
+    }
+}
+
+#[test]
+fn what_is_no_query_has_no_nearest() {
+    for db in tiers(&[2.0, 1.0, 3.0], 1) {
+        for k in [0, 1, 9] {
+            let error = db.knn(&[0.0, 1.0], k).unwrap_err().to_string();
+            assert_eq!(error, "dimension mismatch: expected 1, got 2");
+            let error = db.radius_for_count(&[f32::NAN], k as u64).unwrap_err();
+            assert!(
+                matches!(error, RingDbError::NotFinite { index: 0, .. }),
+                "{error}"
+            );
+        }
+        let error = db.quantile(&[0.0], 1.5).unwrap_err().to_string();
+        assert!(error.contains("quantile"), "{error}");
+    }
+}
+
 #[test]
 fn of_nothing_there_is_an_empty_page() {
     for db in tiers(&[], 2) {
