@@ -45,13 +45,22 @@
 //! # }
 //! ```
 //!
+//! # Ask more
+//!
+//! [`search`](SealedRingDb::search) takes any range of distances, exclusive bounds too, and gives the hits
+//! [nearest](Search::nearest_first) or [farthest](Search::farthest_first) first or [closest](Search::closest_to) to a
+//! distance, with [distances](Search::distances), [page](Search::limit) by [page](Search::after), as a
+//! [count](Search::count) or a [sample](Search::sample). The other way round, a number of vectors or a share of them has
+//! a [radius](SealedRingDb::radius_for_count) or a [quantile](SealedRingDb::quantile);
+//! [`knn`](SealedRingDb::knn) finds the nearest ones.
+//!
 //! Places on earth, with distances in kilometres: [`geo`].
 //!
 //! # What is promised
 //!
 //! - A vector is a hit exactly when its distance, as defined in docs/EXACTNESS.md in `f64`, is within
 //!   the bounds: the same ids on every processor and for every number of threads.
-//! - Every hit is returned. Ids ascend.
+//! - Every hit is returned. Ids ascend, unless another order is asked for.
 //! - [`Codes`], and the prefix that may come with them, make searches of large databases read fewer bytes, and
 //!   [`Boxes`] those of few dims; they change no answer. A search decides by them only what they prove, and reads the
 //!   coordinates of the rest. Damage of them is an error like any other, but loses nothing: [`rebuild_codes`] makes
@@ -70,6 +79,7 @@ mod query;
 mod rules;
 mod derived;
 mod order;
+mod sample;
 mod search;
 mod rank;
 mod many;

@@ -93,6 +93,27 @@ impl Page {
         limit: None,
     };
 
+    /// Of what is asked by `verb` there is no first and no last.
+    pub(crate) fn check_none(&self, verb: &'static str) -> Result<()> {
+        match self.order {
+            Order::Id => self.check_no_part(verb),
+            _ => Err(RingDbError::NotTaken {
+                verb,
+                option: "order",
+            }),
+        }
+    }
+
+    /// What is asked by `verb` has no pages.
+    pub(crate) fn check_no_part(&self, verb: &'static str) -> Result<()> {
+        let option = match (self.limit, self.after) {
+            (None, None) => return Ok(()),
+            (Some(_), _) => "limit",
+            (None, Some(_)) => "after",
+        };
+        Err(RingDbError::NotTaken { verb, option })
+    }
+
     /// Whether the page can be had. `distance` tells how far the vector of an id is.
     pub(crate) fn check(&self, distance: impl FnOnce(u32) -> Result<f64>) -> Result<()> {
         if let Order::Closest(d) = self.order

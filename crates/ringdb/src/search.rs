@@ -7,6 +7,7 @@ use ringdb_index::{Explain, Kernel, Ring};
 use crate::derived::DerivedVectors;
 use crate::error::{Result, RingDbError};
 use crate::order::{Cursor, Order, Page};
+use crate::sample;
 
 /// A search from one vector. Without bounds it finds everything, without an order by id; of several bounds, orders or
 /// limits the last ones count.
@@ -50,7 +51,7 @@ pub struct SearchResult {
     pub distances: Option<Vec<f64>>,
     /// How many hits there are in the ring, also those before this page and behind it.
     pub total: u64,
-    /// Whether hits follow behind these, which the limit left out.
+    /// Whether hits follow behind these that the limit left out, or there are others that were not drawn.
     pub truncated: bool,
     /// Where the next page begins, for [`Search::after`]: the last hit, if others follow. A page of no hits, as a limit
     /// of 0 makes it, has none.
@@ -185,6 +186,11 @@ impl<'a> Search<'a> {
     /// [`FloatEnvironment`](crate::RingDbError::FloatEnvironment) for a thread that computes otherwise than
     /// distances are defined.
     pub fn run(self) -> Result<SearchResult> {
+        self.find(|ids| ids)
+    }
+
+    /// Finds the hits and keeps those that are drawn of their ids.
+    fn find(self, draw: impl FnOnce(Vec<u32>) -> Vec<u32>) -> Result<SearchResult> {
         let Self {
             vectors,
             kernel,
@@ -198,6 +204,8 @@ impl<'a> Search<'a> {
         page.check(distance)?;
         let (ids, explain) = vectors.ids(query, &ring, kernel)?;
         let total = ids.len() as u64;
+        let ids = draw(ids);
+        let is_drawn = (ids.len() as u64) < total;
         let mut hits = page.cut(ids, distances)?;
         if self.distances && hits.distances.is_none() {
             hits.distances = Some(distances(&hits.ids)?);
@@ -210,10 +218,35 @@ impl<'a> Search<'a> {
             ids: hits.ids,
             distances: hits.distances.filter(|_| self.distances),
             total,
-            truncated: hits.truncated,
+            truncated: hits.truncated || is_drawn,
             next,
             explain,
         })
+    }
+
+    /// Draws `k` of the hits, all of them if they are fewer: those whose ids have the smallest SipHash-2-4 under the key of
+    /// `seed` and 0. Every hit is as likely as another, and the same seed draws the same of the same hits, on every machine.
+    ///
+    /// They come in the order asked for, else by id, and [`SearchResult::truncated`] tells whether there are others.
+    ///
+    /// ```
+    /// use ringdb::{RingDb, RingDbConfig};
+    ///
+    /// # fn main() -> ringdb::Result<()> {
+    /// let mut db = RingDb::new(RingDbConfig::new(1))?;
+    /// db.add_vectors(&[0.0, 0.5, 1.0, 1.5], [(); 4])?;
+    /// let db = db.build()?;
+    /// let drawn = db.search(&[0.0]).range(0.5..).sample(2, 7)?;
+    /// assert_eq!((drawn.ids.len(), drawn.total, drawn.truncated), (2, 3, true));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); [`NotTaken`](crate::RingDbError::NotTaken) for a limit or a cursor.
+    pub fn sample(self, k: usize, seed: u64) -> Result<SearchResult> {
+        self.page.check_no_part("sample")?;
+        self.find(|ids| sample::draw(ids, k, seed))
     }
 
     /// How many vectors are in the ring. Their ids are not written down, which makes it faster than
@@ -247,18 +280,9 @@ impl<'a> Search<'a> {
     }
 
     fn counted(self, verb: &'static str) -> Result<Explain> {
-        let Page {
-            order,
-            after,
-            limit,
-        } = self.page;
-        let given = [
-            (order != Order::Id, "order"),
-            (limit.is_some(), "limit"),
-            (after.is_some(), "after"),
-            (self.distances, "distances"),
-        ];
-        if let Some((_, option)) = given.into_iter().find(|(is_given, _)| *is_given) {
+        self.page.check_none(verb)?;
+        if self.distances {
+            let option = "distances";
             return Err(RingDbError::NotTaken { verb, option });
         }
         self.vectors.explain(self.query, &self.ring?, self.kernel)

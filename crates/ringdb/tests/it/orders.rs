@@ -1,9 +1,12 @@
-//! Orders, limits and pages of hits, against a sort of all distances by the definition.
+//! Orders, limits, pages and samples of hits, ranks and nearest vectors, against a sort of all distances by the definition.
+
+use std::hash::Hasher;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use ringdb::{Boxes, BuildOptions, Codes, Cursor, Ring, RingDb, RingDbError, SealedRingDb, Search};
 use ringdb_index::distance;
+use siphasher::sip::SipHasher24;
 
 const SEED: u64 = 0x6f72_6465;
 
@@ -177,6 +180,57 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        rng_seed: RngSeed::Fixed(SEED + 2),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn samples_are_the_hits_of_the_smallest_hashes(
+        (dims, vectors, query) in lattice(),
+        radius in 0_u8..6,
+        k in 0_usize..100,
+        seed: u64,
+    ) {
+        let radius = f64::from(radius) / 2.0;
+        let rows = vectors.chunks(dims).zip(0_u32..);
+        let all = rows.map(|(row, id)| (distance(row, &query), id));
+        let mut hits: Vec<(f64, u32)> = all.filter(|&(d, _)| d <= radius).collect();
+        let total = hits.len() as u64;
+        hits.sort_by_key(|&(_, id)| {
+            let mut hasher = SipHasher24::new_with_keys(seed, 0);
+            hasher.write(&id.to_le_bytes());
+            (hasher.finish(), id)
+        });
+        hits.truncate(k);
+        hits.sort_by_key(|&(_, id)| id);
+        for db in tiers(&vectors, dims) {
+            for order in [Order::Id, Order::Nearest, Order::Farthest, Order::Closest(1.0)] {
+                let mut expected = hits.clone();
+                order.sort(&mut expected);
+                let ask = order.of(db.search(&query).within(radius)).distances();
+                let drawn = ask.sample(k, seed).unwrap();
+                let found = drawn.distances.unwrap().into_iter().zip(drawn.ids);
+                prop_assert_eq!(&found.collect::<Vec<_>>(), &expected);
+                prop_assert_eq!((drawn.total, drawn.next), (total, None));
+                prop_assert_eq!(drawn.truncated, (hits.len() as u64) < total);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sample_takes_no_limit_and_no_cursor() {
+    let [db, ..] = tiers(&[2.0, 1.0, 3.0], 1);
+    let cursor = db.search(&[0.0]).limit(1).run().unwrap().next.unwrap();
+    let error = db.search(&[0.0]).limit(1).sample(1, 0).unwrap_err();
+    assert_eq!(error.to_string(), "sample takes no limit");
+    let error = db.search(&[0.0]).after(cursor).sample(1, 0).unwrap_err();
+    assert_eq!(error.to_string(), "sample takes no after");
 }
 
 /// So many vectors that they are not put in order but counted; a third of them at one distance.
