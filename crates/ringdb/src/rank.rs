@@ -137,13 +137,14 @@ impl Between {
     }
 
     fn probe(&mut self) -> Next {
-        let rows = self.count_reaching - self.count_below;
-        if rows <= FEW {
-            return Next::List(self.reaching);
-        }
+        // First of all, so that counts that contradict each other end here as well.
         let lowest = self.below.map_or(0.0, f64::next_up);
         if lowest >= self.reaching {
             return Next::Known(self.reaching);
+        }
+        let rows = self.count_reaching - self.count_below;
+        if rows <= FEW {
+            return Next::List(self.reaching);
         }
         if self.sample.is_empty() {
             // Likely many vectors at one distance, that of a sampled one; else halves of what `f64` can tell find it.
@@ -274,6 +275,26 @@ mod tests {
         for n in [1, 50, 101, 200_000, 399_999, 400_000] {
             check("hidden", distances.clone(), 100, n, 160);
             check("none", distances.clone(), 0, n, 160);
+        }
+    }
+
+    /// As those of a file are that another program writes to.
+    #[test]
+    fn counts_that_contradict_each_other_come_to_an_end() {
+        for n in [1, 100_000, 200_000] {
+            let sample = vec![1.0, 2.0, 3.0];
+            let found = find(
+                Between::new(sample, n, 200_000),
+                |_| Ok(n),
+                |_, _| Ok(vec![]),
+            );
+            assert!(found.is_ok_and(|radius| radius >= 0.0));
+            let found = find(
+                Between::new(vec![], n, 200_000),
+                |_| Ok(n - 1),
+                |_, _| Ok(vec![]),
+            );
+            assert!(found.is_ok_and(|radius| radius >= 0.0));
         }
     }
 
