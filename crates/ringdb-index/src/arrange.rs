@@ -1,9 +1,8 @@
 //! Arranging: rows put in an order in which neighbours are near each other, and boxes around them, on all
 //! threads.
 //!
-//! Invariant: the bytes depend on the rows alone, not on threads or on how a library selects; each row has one
-//! place. Memory holds all
-//! coordinates and ids once more while it lasts.
+//! Invariant: the bytes depend on the rows alone, not on threads or on how a library selects; each row has one place.
+//! Memory holds all coordinates and ids once more while it lasts.
 
 use rayon::prelude::*;
 
