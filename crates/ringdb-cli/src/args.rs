@@ -1,17 +1,14 @@
 //! What can be typed after `ringdb`, and the help that says so.
 //!
-//! Invariant: what leaves this file is well formed: one place to measure from, one valid ring. Whether it
-//! fits the database is not known here.
+//! The questions and their options are in `questions.rs`.
 
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use ringdb::{Boxes, Codes, Ring, geo};
+use clap::{Parser, Subcommand, ValueEnum};
+use ringdb::{Boxes, Codes};
 
 use crate::csv::{self, LatLon};
-use crate::place::{self, Place};
-use crate::range;
+use crate::questions::{self, Count, Knn, Query, Sample};
 
 /// Finds all vectors at a distance between two bounds, exactly.
 #[derive(Debug, Parser)]
@@ -35,8 +32,17 @@ pub(crate) enum Command {
     #[command(after_help = EXIT_CODES)]
     Build(Build),
     /// Lists every vector in a ring
-    #[command(after_help = EXIT_CODES, after_long_help = QUERY_HELP)]
+    #[command(after_help = EXIT_CODES, after_long_help = questions::HELP)]
     Query(Box<Query>),
+    /// Counts the vectors in a ring, and prints nothing but their number
+    #[command(after_help = EXIT_CODES, after_long_help = questions::HELP)]
+    Count(Box<Count>),
+    /// Lists the nearest vectors, whatever their distance
+    #[command(after_help = EXIT_CODES, after_long_help = questions::HELP)]
+    Knn(Box<Knn>),
+    /// Draws some of the vectors in a ring, the same ones for the same seed
+    #[command(after_help = EXIT_CODES, after_long_help = questions::HELP)]
+    Sample(Box<Sample>),
     /// Shows what a database holds, after checking all that it opens
     #[command(after_help = EXIT_CODES)]
     Info(Opened),
@@ -205,224 +211,14 @@ pub(crate) struct Source {
     pub(crate) csv: Option<PathBuf>,
 }
 
-const QUERY_HELP: &str = "\
-Bounds are true Euclidean distances, read as 64-bit numbers. Ranges can be written
-  [a, b]  (a, b]  [a, b)  (a, b)    a square bracket includes its bound, a round one does not
-  a..b  a..=b  a..  ..b  ..=b       as in Rust: a is included, b only with `=`
-and the upper bound may be inf.
-
-With --km, bounds and distances are kilometres along a sphere of the earth's mean radius, 6 371.0088 km. The
-vectors must be places: points of a sphere of radius 1, such as `ringdb build --csv` makes and --place means; of
-stored ones that is not checked. They are stored to within 0.33 m. Without --km, bounds are straight distances between
-such points, in radii of the earth. The table then says \"km\" instead of \"distance\", and so does --json: \"km\":0.25.
-
-With --json, each hit is one line
-  {\"query\":0,\"id\":7,\"distance\":0.25,\"payload\":{\"any\":\"JSON\"}}
-and each query ends with the line
-  {\"query\":0,\"total\":26,\"shown\":10,\"truncated\":true}
-\"query\" is the row in the file of --vectors and is left out without it. \"distance\" is the shortest number
-that reads back as the same 64-bit float. \"payload\" is the stored text and is left out if the
-database has no JSON payloads.
-
-With --explain, each query tells of its tiers, from boxes, prefix and codes to the coordinates themselves: how many
-rows each saw, proved outside or inside the ring or left unsure to the next, and the bytes that it read. With
---json that is in the last line,
-  \"explain\":{\"boxes\":{...},\"prefix\":{\"rows\":99,\"outside\":90,\"inside\":0,\"unsure\":9,\"bytes\":4480},
-  \"codes\":{...},\"fine\":{...},\"rows\":{...},\"scan\":{...},\"spans\":1,\"left_boxes\":0,\"left_prefix\":0,
-  \"switched\":0}
-where so many searches left the boxes for codes or coordinates, and of so many spans of the rows so many left the
-prefix and so many switched from codes to coordinates.
-
-A file of --vectors without rows asks nothing: the table is the line `0 queries`, and --json prints no line,
-nor does --count.
-
-Exit codes:
-  0  done, also when nothing was found, and when the reader of the output went away
-  1  failed, with a message on standard error
-  2  wrong usage";
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Query {
-    #[command(flatten)]
-    pub(crate) opened: Opened,
-    #[command(flatten)]
-    pub(crate) from: From,
-    /// Leaves out the vector of --id itself, but not others at distance 0
-    #[arg(long, conflicts_with_all = ["vector", "vectors", "place"])]
-    pub(crate) not_self: bool,
-    #[command(flatten)]
-    bounds: Bounds,
-    /// Takes bounds as kilometres along the earth and shows distances so, in a database of places
-    #[arg(long)]
-    pub(crate) km: bool,
-    /// Shows at most N hits of each query; how many there are is always told
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
-    /// The order of the hits, and so which ones --limit keeps
-    #[arg(long, value_enum, default_value_t = Sort::Id)]
-    pub(crate) sort: Sort,
-    /// Prints one JSON object per line instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Prints how many hits each query has, and nothing else
-    #[arg(long, conflicts_with_all = ["limit", "sort", "json"])]
-    pub(crate) count: bool,
-    /// Tells on standard error, with --json in the last line of each query, what was read and proven
-    #[arg(long)]
-    pub(crate) explain: bool,
-}
-
-/// Where to measure from.
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
-pub(crate) struct From {
-    /// Measures from the stored vector N
-    #[arg(long, value_name = "N")]
-    pub(crate) id: Option<u32>,
-    /// Measures from this vector, written as '[0.5, -1, 2e-3]'
-    #[arg(long, value_name = "COORDINATES", value_parser = vector, allow_hyphen_values = true)]
-    pub(crate) vector: Option<Vector>,
-    /// Measures from the place at this latitude and longitude in degrees, such as -33.87,151.21
-    #[arg(
-        long,
-        value_name = "LAT,LON",
-        value_parser = place::parse,
-        allow_hyphen_values = true,
-        requires = "km"
-    )]
-    pub(crate) place: Option<Place>,
-    /// Measures from every row of a .npy file with the dims of the database, one query each
-    #[arg(long, value_name = "FILE.npy")]
-    pub(crate) vectors: Option<PathBuf>,
-}
-
-/// The ring, in one of three ways to say it, and in whatever unit.
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
-struct Bounds {
-    /// Distances from D - LAMBDA to D + LAMBDA, both included
-    #[arg(long, num_args = 2, value_names = ["D", "LAMBDA"], allow_negative_numbers = true)]
-    ring: Option<Vec<f64>>,
-    /// Distances in a range, such as '(0, 0.25]', '[0.6, inf)', 0.1..0.2 or 0.9..
-    #[arg(long, value_parser = range::parse, allow_hyphen_values = true)]
-    range: Option<Ring>,
-    /// Distances up to MAX, included
-    #[arg(long, value_name = "MAX", value_parser = range::within, allow_negative_numbers = true)]
-    within: Option<Ring>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Sort {
-    /// Ascending ids
-    Id,
-    /// Nearest first; equal distances by id
-    Distance,
-}
-
-/// Coordinates from the command line. A type of its own because clap takes a `Vec` for several values.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Vector(pub(crate) Vec<f32>);
-
-impl Query {
-    /// The ring asked for. One that cannot be ends the program as wrong usage, as clap does for a single
-    /// bad value.
-    pub(crate) fn ring(&self) -> Ring {
-        let one = self.bounds.range.or(self.bounds.within);
-        let ring = match (one, self.bounds.ring.as_deref()) {
-            (Some(ring), _) => Ok(ring),
-            (None, Some(&[d, lambda])) => Ring::around(d, lambda),
-            // Clap lets nothing else through; a search without bounds finds everything.
-            (None, _) => Ring::from_bounds(..),
-        };
-        let ring = ring.map_err(|error| error.to_string());
-        let ring = ring.and_then(|ring| match self.km {
-            true => geo::ring(ring).map_err(|error| error.to_string()),
-            false => Ok(ring),
-        });
-        ring.unwrap_or_else(|error| {
-            let mut command = Cli::command();
-            command.build();
-            let text = format!("invalid value for '--ring <D> <LAMBDA>': {error}");
-            // The command's own usage is the one to show.
-            let usage = match command.find_subcommand_mut("query") {
-                Some(query) => query,
-                None => &mut command,
-            };
-            usage.error(ErrorKind::ValueValidation, text).exit()
-        })
-    }
-}
-
-/// Coordinates are read as `f32` directly: by way of `f64` some would be rounded twice.
-fn vector(text: &str) -> Result<Vector, String> {
-    let inner = text.trim().strip_prefix('[');
-    let inner = inner.and_then(|inner| inner.strip_suffix(']'));
-    let inner = inner.ok_or("a vector is written as '[0.5, -1, 2e-3]'")?;
-    if inner.trim().is_empty() {
-        return Ok(Vector(Vec::new()));
-    }
-    let coordinates = inner.split(',').enumerate().map(|(index, word)| {
-        let word = word.trim();
-        match word.parse::<f32>() {
-            // Infinities are left to the library to refuse, but not under a name the user did not write.
-            Ok(number) if number.is_infinite() && word.contains(|c: char| c.is_ascii_digit()) => {
-                Err(format!(
-                    "coordinate {index} is {word}, which f32 cannot hold"
-                ))
-            }
-            Ok(number) => Ok(number),
-            Err(_) => Err(format!(
-                "coordinate {index} is '{word}', which is no number"
-            )),
-        }
-    });
-    Ok(Vector(coordinates.collect::<Result<_, String>>()?))
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
     fn the_definitions_are_consistent() {
         Cli::command().debug_assert();
-    }
-
-    fn check_vector(text: &str, expected: Result<&[f32], &str>) {
-        let expected = expected
-            .map(|coordinates| Vector(coordinates.to_vec()))
-            .map_err(str::to_owned);
-        assert_eq!(vector(text), expected, "{text}");
-    }
-
-    #[test]
-    fn vectors_are_lists_of_numbers() {
-        check_vector("[1, -2.5,3e-1 ]", Ok(&[1.0, -2.5, 0.3]));
-        check_vector(" [7] ", Ok(&[7.0]));
-        check_vector("[]", Ok(&[]));
-        check_vector("1, 2", Err("a vector is written as '[0.5, -1, 2e-3]'"));
-        check_vector("[1, 2", Err("a vector is written as '[0.5, -1, 2e-3]'"));
-        check_vector("[1, x]", Err("coordinate 1 is 'x', which is no number"));
-        check_vector("[inf, -Infinity]", Ok(&[f32::INFINITY, f32::NEG_INFINITY]));
-        check_vector("[3.4028235e38]", Ok(&[f32::MAX]));
-        check_vector(
-            "[1,1e39]",
-            Err("coordinate 1 is 1e39, which f32 cannot hold"),
-        );
-        check_vector(
-            "[-4e38]",
-            Err("coordinate 0 is -4e38, which f32 cannot hold"),
-        );
-        check_vector("[1,]", Err("coordinate 1 is '', which is no number"));
-    }
-
-    #[test]
-    fn coordinates_are_rounded_once() {
-        // Just above the middle between 1 and the next f32; by way of f64 it would end on the middle,
-        // and there on the even neighbour below.
-        check_vector(
-            "[1.00000005960464477539062500001]",
-            Ok(&[1.0_f32.next_up()]),
-        );
     }
 }

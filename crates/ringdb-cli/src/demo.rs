@@ -13,9 +13,9 @@ use ringdb::{
 use ringdb_npy::Npy;
 use serde_json::Value;
 
+use crate::ask::hits;
 use crate::error::Error;
 use crate::npy;
-use crate::query::hits;
 use crate::text::{distance, grouped, time};
 
 const VECTORS: &[u8] = include_bytes!("../demo/words-384-f16.npy");

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use ringdb::{PayloadCodec, SealedRingDb};
 
 use crate::args;
+use crate::ask::open;
 use crate::error::Error;
-use crate::query::open;
 use crate::text::{grouped, one_line};
 
 pub(crate) fn run(args: &args::Opened, out: &mut impl Write) -> Result<(), Error> {

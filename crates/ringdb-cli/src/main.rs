@@ -6,6 +6,7 @@
 //! `head`, ends the program without a word.
 
 mod args;
+mod questions;
 mod range;
 mod error;
 mod text;
@@ -15,7 +16,7 @@ mod lines;
 mod rows;
 mod csv;
 mod build;
-mod query;
+mod ask;
 mod info;
 mod verify;
 mod salvage;
@@ -52,7 +53,10 @@ fn run(command: &Command, out: &mut impl Write) -> Result<(), Error> {
     match command {
         Command::Demo => demo::run(out),
         Command::Build(args) => build::run(args, out),
-        Command::Query(args) => query::run(args, out),
+        Command::Query(args) => ask::query(args, out),
+        Command::Count(args) => ask::count(args, out),
+        Command::Knn(args) => ask::knn(args, out),
+        Command::Sample(args) => ask::sample(args, out),
         Command::Info(args) => info::run(args, out),
         Command::Verify { db } => verify::run(db, out),
         Command::Salvage(args) => salvage::run(args, out),

@@ -88,7 +88,8 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     }
 
     /// The `k` nearest vectors, all of them if they are fewer: what
-    /// `search(query).nearest_first().limit(k).distances()` finds, without looking at all distances.
+    /// `search(query).nearest_first().limit(k).distances()` finds, without looking at all distances. First the radius is
+    /// found that holds so many, then what lies within; `explain` tells of the latter.
     ///
     /// ```
     /// use ringdb::{RingDb, RingDbConfig};

@@ -413,16 +413,21 @@ fn the_antimeridian_is_no_border() {
 
 #[test]
 fn counts_and_reports_know_kilometres() {
-    let km = |args: &str| {
-        let args: Vec<&str> = args.split(' ').collect();
-        ask(&[&args[..], &["--km"]].concat())
-    };
-    assert_eq!(km("--id 0 --within 1.5 --count").done(), "3\n");
-    assert_eq!(km("--id 0 --within 1.5 --count --not-self").done(), "2\n");
-    assert_eq!(km("--id 0 --range (0,1] --count --not-self").done(), "1\n");
-    let cut = km("--id 0 --within 1.5 --not-self --limit 1").done();
+    let (place, _) = built(CSV);
+    let km = |line: &str| place.run(&format!("{line} --km"));
+    assert_eq!(km("count @db --id 0 --within 1.5").done(), "3\n");
+    assert_eq!(km("count @db --id 0 --within 1.5 --not-self").done(), "2\n");
+    assert_eq!(
+        km("count @db --id 0 --range (0,1] --not-self").done(),
+        "1\n"
+    );
+    let cut = km("query @db --id 0 --within 1.5 --not-self --limit 1").done();
     assert!(cut.ends_with("2 hits, cut to 1 by --limit\n"), "{cut}");
-    let told = km("--place 0,0 --within inf --json --explain").done();
+    let near = km("knn @db --id 0 --not-self -k 1 --json").done();
+    assert!(near.starts_with("{\"id\":1,\"km\":0.68559"), "{near}");
+    let drawn = km("sample @db --place 0,0 --within 30000 -k 5").done();
+    assert!(drawn.starts_with("id            km  payload\n"), "{drawn}");
+    let told = km("query @db --place 0,0 --within inf --json --explain").done();
     assert!(told.contains("\"total\":5,"), "{told}");
     assert!(told.contains("\"explain\":{"), "{told}");
 }
@@ -440,11 +445,12 @@ fn kilometres_need_places() {
     let three = place.shown("three");
     let why = "has length 3, and --km measures between places, which have length 1";
     for ask in [
-        "--id 0 --within 1",
-        "--id 1 --within 1",
-        "--place 0,0 --within 1 --count",
+        "query @three --id 0 --within 1",
+        "query @three --id 1 --within 1",
+        "count @three --place 0,0 --within 1",
+        "knn @three --place 0,0",
     ] {
-        let text = place.run(&format!("query @three {ask} --km"));
+        let text = place.run(&format!("{ask} --km"));
         assert_eq!(text.failed(), format!("vector 1 of {three} {why}"));
     }
 
@@ -452,7 +458,7 @@ fn kilometres_need_places() {
     place.run("build @one --vectors @w.npy").done();
     let text = place.run("query @one --vector [1,2,2] --within 1 --km");
     assert_eq!(text.failed(), format!("the vector of --vector {why}"));
-    let rows = place.run("query @one --vectors @v.npy --within 1 --km --count");
+    let rows = place.run("count @one --vectors @v.npy --within 1 --km");
     assert_eq!(rows.code, Some(1));
     assert_eq!(rows.out, "1\n");
     let file = place.shown("v.npy");

@@ -384,3 +384,97 @@ fn wrong_usage() {
         "error: invalid value '4294967296' for '--id <N>'",
     );
 }
+
+#[test]
+fn the_nearest_are_so_many_of_all() {
+    let place = Place::with_database();
+    let knn = |line: &str| place.run(&format!("knn @db {line}")).done();
+    // From the first vector the distances are 0, 5, 10, 0 and 50.
+    assert_eq!(
+        knn("--id 0 -k 3"),
+        "id      distance  payload\n\
+         \u{20}0      0.000000  {\"b\": 1,  \"a\":1.50}\n\
+         \u{20}3      0.000000  null\n\
+         \u{20}1      5.000000  \"\\u00e9 \u{e9}\"\n\
+         the 3 nearest of 5 vectors\n"
+    );
+    let last = |text: String| text.lines().last().map(str::to_owned);
+    let told = |line: &str, expected: &str| assert_eq!(last(knn(line)).as_deref(), Some(expected));
+    told("--id 0", "5 vectors, all shown");
+    told("--id 0 --not-self", "4 vectors, all shown");
+    told("--id 3 --not-self -k 1", "the 1 nearest of 4 vectors");
+    told("--id 0 -k 0", "the 0 nearest of 5 vectors");
+    told(
+        "--vector [30,40] -k 2 --json",
+        "{\"total\":5,\"shown\":2,\"truncated\":true}",
+    );
+    let twin = knn("--id 3 --not-self -k 1 --json");
+    assert!(twin.starts_with("{\"id\":0,\"distance\":0.0,"), "{twin}");
+    assert!(
+        twin.ends_with("{\"total\":4,\"shown\":1,\"truncated\":true}\n"),
+        "{twin}"
+    );
+    for (line, expected) in [
+        ("--id 0 --within 1", "error: unexpected argument '--within'"),
+        ("--id 0 -k -1", "error: unexpected argument '-1' found"),
+        ("-k 1", "error: the following required arguments"),
+    ] {
+        let text = place.run(&format!("knn @db {line}")).misused();
+        assert!(text.starts_with(expected), "{text}");
+    }
+    let huge = format!("--id 0 --not-self -k {}", usize::MAX);
+    told(&huge, "4 vectors, all shown");
+}
+
+#[test]
+fn a_sample_is_drawn_again_by_its_seed() {
+    let place = Place::new();
+    let numbers: Vec<f32> = (0..1000_u16).map(f32::from).collect();
+    place.npy("v.npy", &[1000, 1], &numbers);
+    place.run("build @db --vectors @v.npy").done();
+    let sample = |line: &str| place.run(&format!("sample @db {line}")).done();
+    let first = sample("--vector [0] --range (9.5,500] -k 20");
+    assert_eq!(
+        first,
+        sample("--vector [0] --range (9.5,500] -k 20 --seed 0")
+    );
+    assert!(first.ends_with("\n491 hits, 20 of them drawn\n"), "{first}");
+    assert_ne!(
+        first,
+        sample("--vector [0] --range (9.5,500] -k 20 --seed 1")
+    );
+    let ids = |text: &str| -> Vec<u32> {
+        let lines = text.lines().skip(1).map(str::trim_start);
+        let ids = lines.filter_map(|line| line.split_once("  "));
+        ids.map(|(id, _)| id.parse().expect("an id")).collect()
+    };
+    let ids_of_first = ids(&first);
+    assert_eq!(ids_of_first.len(), 20);
+    assert!(ids_of_first.is_sorted());
+    assert!(ids_of_first.iter().all(|id| (10..=500).contains(id)));
+    let by_distance = sample("--vector [999] --range [499,989.5) -k 20 --sort distance");
+    let mut reversed = ids(&by_distance);
+    reversed.reverse();
+    assert_eq!(reversed, ids_of_first);
+    assert!(sample("--vector [0] --within 3").ends_with("\n4 hits, all shown\n"));
+    let text = place.run("sample @db --id 0 --within 1 --not-self");
+    assert_eq!(
+        text.misused(),
+        "error: unexpected argument '--not-self' found"
+    );
+}
+
+#[test]
+fn wrong_bounds_show_the_usage_of_their_command() {
+    let place = Place::with_database();
+    for command in ["query", "count", "sample"] {
+        let outcome = place.run(&format!("{command} @db --id 0 --ring 1 -2"));
+        let usage = format!("Usage: ringdb {command} ");
+        assert!(outcome.err.contains(&usage), "{}", outcome.err);
+        let text = outcome.misused();
+        assert!(
+            text.starts_with("error: invalid value for '--ring <D> <LAMBDA>': "),
+            "{text}"
+        );
+    }
+}

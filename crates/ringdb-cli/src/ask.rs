@@ -1,25 +1,81 @@
-//! `ringdb query`: the hits of a ring, as a table or as JSON lines.
+//! `ringdb query`, `count`, `knn` and `sample`: hits as a table or as JSON lines, or their number.
 //!
-//! Invariant: every query ends with how many hits there are in all; `--limit` only shortens what is shown,
-//! and `--count` shows nothing but the number.
+//! Invariant: every query ends with how many hits there are in all, whatever is shown of them; `count` shows nothing but
+//! that number.
 
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::ProgressBar;
 use ringdb::{
-    Explain, OpenOptions, PayloadCodec, Ring, RingDbError, SealedRingDb, SearchResult, Tier,
-    TierReport, geo,
+    Explain, OpenOptions, PayloadCodec, Ring, RingDbError, SealedRingDb, Search, SearchResult,
+    Tier, TierReport, geo,
 };
 
-use crate::args::{self, Sort};
+use crate::args::Opened;
 use crate::error::Error;
 use crate::lines::check_json;
 use crate::npy;
 use crate::place::{self, Place};
+use crate::questions::{Asked, Count, Knn, Query, Sample, Sort, Vector};
 use crate::text::{self, counted, grouped, one_line};
 
-pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error> {
-    let ring = args.ring();
+pub(crate) fn query(args: &Query, out: &mut impl Write) -> Result<(), Error> {
+    let (ring, limit, sort) = (args.ring(), args.limit, args.sort);
+    let verb = Verb::Query { ring, limit, sort };
+    ask(&args.asked, verb, args.left_out.not_self, args.json, out)
+}
+
+pub(crate) fn count(args: &Count, out: &mut impl Write) -> Result<(), Error> {
+    let verb = Verb::Count { ring: args.ring() };
+    ask(&args.asked, verb, args.left_out.not_self, false, out)
+}
+
+pub(crate) fn knn(args: &Knn, out: &mut impl Write) -> Result<(), Error> {
+    let verb = Verb::Knn { k: args.k };
+    ask(&args.asked, verb, args.left_out.not_self, args.json, out)
+}
+
+pub(crate) fn sample(args: &Sample, out: &mut impl Write) -> Result<(), Error> {
+    let (ring, k, seed, sort) = (args.ring(), args.k, args.seed, args.sort);
+    let verb = Verb::Sample {
+        ring,
+        k,
+        seed,
+        sort,
+    };
+    ask(&args.asked, verb, false, args.json, out)
+}
+
+/// What is asked of each vector that is measured from.
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    Query {
+        ring: Ring,
+        limit: Option<usize>,
+        sort: Sort,
+    },
+    Count {
+        ring: Ring,
+    },
+    Knn {
+        k: usize,
+    },
+    Sample {
+        ring: Ring,
+        k: usize,
+        seed: u64,
+        sort: Sort,
+    },
+}
+
+/// Opens the database and asks it from one vector, or from each of a file.
+fn ask(
+    args: &Asked,
+    verb: Verb,
+    not_self: bool,
+    json: bool,
+    out: &mut impl Write,
+) -> Result<(), Error> {
     let dir = &args.opened.db;
     let db = open(&args.opened)?;
     if args.km {
@@ -32,7 +88,8 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
     let failed = |error| Error::library(error, failed);
     let mut report = Report {
         args,
-        ring,
+        verb,
+        json,
         db: &db,
         out,
         id_width: db.len().saturating_sub(1).to_string().len().max("id".len()),
@@ -41,9 +98,9 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
     };
     if let Some(id) = args.from.id {
         let vector = db.vector(id).map_err(failed)?;
-        report.ask(None, &vector, args.not_self.then_some(id), failed)?;
+        report.ask(None, &vector, not_self.then_some(id), failed)?;
     }
-    if let Some(args::Vector(vector)) = &args.from.vector {
+    if let Some(Vector(vector)) = &args.from.vector {
         report.check(vector, || "the vector of --vector".into())?;
         report.ask(None, vector, None, failed)?;
     }
@@ -62,7 +119,7 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
                 dims: db.dims(),
             });
         }
-        if vectors.is_empty() && !args.json && !args.count {
+        if vectors.is_empty() && !json && !matches!(verb, Verb::Count { .. }) {
             writeln!(report.out, "0 queries")?;
         }
         let bar = bar(vectors.len(), args.explain);
@@ -80,7 +137,7 @@ pub(crate) fn run(args: &args::Query, out: &mut impl Write) -> Result<(), Error>
 }
 
 /// Opens and checks a database. Payloads are read as bytes, so their type does not matter.
-pub(crate) fn open(args: &args::Opened) -> Result<SealedRingDb, Error> {
+pub(crate) fn open(args: &Opened) -> Result<SealedRingDb, Error> {
     let options = OpenOptions::new().any_type(true).codes(!args.no_codes);
     options.open(&args.db).map_err(|error| {
         let path = args.db.clone();
@@ -112,6 +169,15 @@ pub(crate) fn hits(found: SearchResult) -> Vec<Hit> {
     hits.map(|(id, distance)| Hit { id, distance }).collect()
 }
 
+/// With distances, in the order that was asked for.
+fn sorted(search: Search<'_>, sort: Sort) -> Search<'_> {
+    let search = search.distances();
+    match sort {
+        Sort::Id => search,
+        Sort::Distance => search.nearest_first(),
+    }
+}
+
 /// What a search did as a JSON object: every tier, also one that saw no rows.
 fn explain_json(explain: &Explain) -> String {
     let tiers = Tier::ALL.map(|tier| {
@@ -140,8 +206,9 @@ fn explain_json(explain: &Explain) -> String {
 
 /// Writes the hits of one query after the other.
 struct Report<'a, W> {
-    args: &'a args::Query,
-    ring: Ring,
+    args: &'a Asked,
+    verb: Verb,
+    json: bool,
     db: &'a SealedRingDb,
     out: &'a mut W,
     id_width: usize,
@@ -175,34 +242,55 @@ impl<'a, W: Write> Report<'a, W> {
         left_out: Option<u32>,
         failed: impl FnOnce(RingDbError) -> Error,
     ) -> Result<(), Error> {
-        let is_shown = |id: u32| Some(id) != left_out;
-        let search = self.db.search(vector).in_ring(self.ring);
-        if self.args.count {
-            let explain = search.explain().map_err(failed)?;
-            self.tell(query, &explain);
-            // It is at distance 0 from itself.
-            let left_out = left_out.is_some() && self.ring.contains(0.0);
-            let count = explain.hits().saturating_sub(u64::from(left_out));
-            writeln!(self.out, "{count}")?;
-            return Ok(());
-        }
-        let search = match self.args.sort {
-            Sort::Id => search,
-            Sort::Distance => search.nearest_first(),
+        let search = self.db.search(vector);
+        let found = match self.verb {
+            Verb::Count { ring } => {
+                let explain = search.in_ring(ring).explain().map_err(failed)?;
+                self.tell(query, &explain);
+                // It is at distance 0 from itself.
+                let left_out = left_out.is_some() && ring.contains(0.0);
+                let count = explain.hits().saturating_sub(u64::from(left_out));
+                writeln!(self.out, "{count}")?;
+                return Ok(());
+            }
+            Verb::Query { ring, sort, .. } => sorted(search.in_ring(ring), sort).run(),
+            // One more, for one that is left out.
+            Verb::Knn { k } => self
+                .db
+                .knn(vector, k.saturating_add(left_out.iter().count())),
+            Verb::Sample {
+                ring,
+                k,
+                seed,
+                sort,
+            } => sorted(search.in_ring(ring), sort).sample(k, seed),
         };
-        let found = search.distances().run().map_err(failed)?;
-        let explain = found.explain;
-        if !self.args.json {
-            self.tell(query, &explain);
+        let found = found.map_err(failed)?;
+        if !self.json {
+            self.tell(query, &found.explain);
         }
+        let (mut total, explain) = (found.total, found.explain);
         let mut hits = hits(found);
-        hits.retain(|hit| is_shown(hit.id));
+        if let Some(left_out) = left_out {
+            let is_hit = match self.verb {
+                Verb::Query { ring, .. } => ring.contains(0.0),
+                _ => true,
+            };
+            total -= u64::from(is_hit);
+            hits.retain(|hit| hit.id != left_out);
+        }
+        if let Verb::Query { limit: Some(n), .. } | Verb::Knn { k: n } = self.verb {
+            hits.truncate(n);
+        }
         if self.args.km {
             for hit in &mut hits {
                 hit.distance = geo::km(hit.distance);
             }
         }
-        self.show(query, hits, &explain)
+        match self.json {
+            true => self.json(query, &hits, total, &explain),
+            false => self.table(query, &hits, total),
+        }
     }
 
     /// Tells what a search did, if that is wanted.
@@ -215,21 +303,7 @@ impl<'a, W: Write> Report<'a, W> {
         }
     }
 
-    fn show(
-        &mut self,
-        query: Option<usize>,
-        mut hits: Vec<Hit>,
-        explain: &Explain,
-    ) -> Result<(), Error> {
-        let total = hits.len();
-        hits.truncate(self.args.limit.unwrap_or(usize::MAX));
-        match self.args.json {
-            true => self.json(query, &hits, total, explain),
-            false => self.table(query, &hits, total),
-        }
-    }
-
-    fn table(&mut self, query: Option<usize>, hits: &[Hit], total: usize) -> Result<(), Error> {
+    fn table(&mut self, query: Option<usize>, hits: &[Hit], total: u64) -> Result<(), Error> {
         let width = self.id_width;
         if let Some(query) = query {
             writeln!(self.out, "query {query}")?;
@@ -254,11 +328,17 @@ impl<'a, W: Write> Report<'a, W> {
                 None => writeln!(self.out, "{start}")?,
             }
         }
-        let hits_in_all = counted(total as u64, "hit");
-        let shown = grouped(hits.len() as u64);
-        match hits.len() < total {
-            true => writeln!(self.out, "{hits_in_all}, cut to {shown} by --limit")?,
-            false => writeln!(self.out, "{hits_in_all}, all shown")?,
+        let (all, shown) = (grouped(total), grouped(hits.len() as u64));
+        let thing = match self.verb {
+            Verb::Knn { .. } => "vector",
+            _ => "hit",
+        };
+        let in_all = counted(total, thing);
+        match self.verb {
+            _ if hits.len() as u64 == total => writeln!(self.out, "{in_all}, all shown")?,
+            Verb::Knn { .. } => writeln!(self.out, "the {shown} nearest of {all} vectors")?,
+            Verb::Sample { .. } => writeln!(self.out, "{in_all}, {shown} of them drawn")?,
+            _ => writeln!(self.out, "{in_all}, cut to {shown} by --limit")?,
         }
         Ok(())
     }
@@ -267,7 +347,7 @@ impl<'a, W: Write> Report<'a, W> {
         &mut self,
         query: Option<usize>,
         hits: &[Hit],
-        total: usize,
+        total: u64,
         explain: &Explain,
     ) -> Result<(), Error> {
         let query = match query {
@@ -286,7 +366,7 @@ impl<'a, W: Write> Report<'a, W> {
                 "{{{query}\"id\":{id},\"{unit}\":{distance:?}{payload}}}"
             )?;
         }
-        let (shown, truncated) = (hits.len(), hits.len() < total);
+        let (shown, truncated) = (hits.len(), (hits.len() as u64) < total);
         let explain = match self.args.explain {
             true => format!(",\"explain\":{}", explain_json(explain)),
             false => String::new(),
