@@ -177,7 +177,7 @@ pub fn boxes_pay(rows: Rows<'_>) -> Result<bool> {
         let nth = SAMPLE_HITS.min(n) - 1;
         let (_, radius, _) = distances.select_nth_unstable_by(nth, f64::total_cmp);
         let query = BoxQuery::new(query, Ring::within(*radius)?.thresholds());
-        let mut walk = Walk::new(boxes, query, None, Kernel::fastest(), &Trusted);
+        let mut walk = Walk::new(boxes, query, None, None, Kernel::fastest(), &Trusted);
         walk.look_at_boxes()?;
         unsure += walk.rows_unsure();
     }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, Codes, TILE_ROWS};
 use crate::distance::check_environment;
 use crate::explain::{Explain, Tier, TierReport};
-use crate::kernel::{CHUNK_ROWS, Judged};
+use crate::kernel::{CHUNK_ROWS, CHUNK_TILES, Judged};
 use crate::plan::Costs;
 use crate::span::{Ask, Field, Found, Guard, Room, chunk_of};
 
@@ -78,6 +78,7 @@ impl<'a, G: Guard> Field<'a, G> {
         rows: Range<usize>,
         room: &mut BlockRoom,
     ) -> Result<BlockFound, G::Error> {
+        self.guard.go_on()?;
         check_environment()?;
         let costs = Costs::new(self.rows.dims());
         let mut found = Found::nothing(true);
@@ -94,14 +95,18 @@ impl<'a, G: Guard> Field<'a, G> {
                 match near.and_then(|near| Some((near, all_judged.next()?))) {
                     Some((((codes, _), query), judged)) => {
                         let chunk = chunk_of(codes, query, rows.clone());
+                        let by_filter = self.keep_allowed(rows.clone(), judged);
+                        let allowed = by_filter.map_or(chunk.rows, |it| it.unsure as usize);
                         let (inside, unsure) = (judged.n_inside(), judged.n_unsure());
                         let bytes = size_of_val(chunk.tiles);
-                        let by_codes = TierReport::of(chunk.rows, inside, unsure, bytes);
-                        if costs.give_up(chunk.rows, unsure) {
+                        let by_codes = TierReport::of(allowed, inside, unsure, bytes);
+                        if costs.give_up(allowed, unsure) {
                             found.explain.waste(Tier::Codes, by_codes);
                             found.explain.switch();
                             self.scan(ask, rows.clone(), &mut found)?;
                         } else {
+                            let by_filter = by_filter.unwrap_or_default();
+                            found.explain.add(Tier::Filter, by_filter);
                             found.explain.add(Tier::Codes, by_codes);
                             self.refine(ask, codes, &chunk, judged, &mut room.room, &mut found)?;
                         }
@@ -116,6 +121,14 @@ impl<'a, G: Guard> Field<'a, G> {
             counts,
             explain: found.explain,
         })
+    }
+
+    /// Forgets what was found of rows that are not allowed, and what the filter did if there is one.
+    fn keep_allowed(&self, rows: Range<usize>, judged: &mut Judged) -> Option<TierReport> {
+        let mut masks = [0; CHUNK_TILES];
+        let allowed = self.filter?.masks(rows.clone(), &mut masks);
+        judged.keep(&masks[..rows.len().div_ceil(TILE_ROWS)]);
+        Some(TierReport::of(rows.len(), 0, allowed, 0))
     }
 
     fn judge_block(

@@ -31,14 +31,22 @@ pub enum Error {
         /// The offending value.
         value: f32,
     },
-    /// A bound that no ring can have.
-    #[error("invalid ring bound, {what}: {value}")]
+    /// A bound that no ring or bin can have.
+    #[error("invalid bound, {what}: {value}")]
     InvalidBounds {
         /// The bound, by the name of its parameter, and what is wrong with it where the value alone
         /// does not tell.
         what: &'static str,
         /// The offending value.
         value: f64,
+    },
+    /// Too few edges for a bin, or too many.
+    #[error("number of edges is {edges}, must be from 2 to {max}")]
+    EdgeCount {
+        /// Edges given.
+        edges: usize,
+        /// The largest number allowed.
+        max: usize,
     },
     /// More rows than ids.
     #[error("{rows} rows given, at most {max} can be numbered")]

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the rows that a tier leaves unsure are rows of the next one, which sees no others but those that
 //! passed the prefix by, and outside plus inside over all tiers is the number of rows. Behind boxes come the
-//! coordinates.
+//! coordinates, and where only some rows are allowed, the filter sees those that are in boxes inside.
 
 use std::fmt;
 use std::ops::AddAssign;
@@ -13,6 +13,9 @@ use std::ops::AddAssign;
 pub enum Tier {
     /// Boxes around rows of few coordinates, which decide all of their rows at once.
     Boxes,
+    /// The rows that are allowed, where not all are: it tells which are not, without reading anything, and counts those as
+    /// outside.
+    Filter,
     /// Half a byte for the first coordinates of a rotation, or for each coordinate, read from the first row to
     /// the last.
     Prefix,
@@ -21,7 +24,8 @@ pub enum Tier {
     Codes,
     /// Another byte for each coordinate, of the rows that codes left unsure.
     Fine,
-    /// The coordinates, of the rows that fine codes or boxes left unsure.
+    /// The coordinates, of the rows that fine codes or boxes left unsure, and of those that are allowed where they are
+    /// few.
     Rows,
     /// The coordinates of rows whose codes or boxes were not looked at: there are none, or so many rows would
     /// have been unsure, or in boxes inside, that reading all of them costs less.
@@ -30,8 +34,9 @@ pub enum Tier {
 
 impl Tier {
     /// All of them, in the order in which a row meets them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Boxes,
+        Self::Filter,
         Self::Prefix,
         Self::Codes,
         Self::Fine,
@@ -39,11 +44,12 @@ impl Tier {
         Self::Scan,
     ];
 
-    /// `"boxes"`, `"prefix"`, `"codes"`, `"fine"`, `"rows"` or `"scan"`.
+    /// `"boxes"`, `"filter"`, `"prefix"`, `"codes"`, `"fine"`, `"rows"` or `"scan"`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Boxes => "boxes",
+            Self::Filter => "filter",
             Self::Prefix => "prefix",
             Self::Codes => "codes",
             Self::Fine => "fine",
@@ -59,7 +65,7 @@ impl Tier {
 pub struct TierReport {
     /// Rows that it saw.
     pub rows: u64,
-    /// Rows that it proved outside the ring.
+    /// Rows that it proved outside the ring, or not allowed.
     pub outside: u64,
     /// Rows that it proved inside.
     pub inside: u64,
@@ -114,7 +120,7 @@ impl Explain {
         self.tiers.iter().map(|tier| tier.bytes).sum()
     }
 
-    /// Rows inside the ring.
+    /// Rows inside the ring that are allowed.
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.tiers.iter().map(|tier| tier.inside).sum()
@@ -193,7 +199,7 @@ impl AddAssign for Explain {
     }
 }
 
-/// A line for each tier that read anything, one for the searches that left boxes if any did, and one for the
+/// A line for each tier that read anything or, as the filter, saw rows, one for the searches that left boxes if any did, and one for the
 /// parts that were switched, by what.
 impl fmt::Display for Explain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -204,7 +210,7 @@ impl fmt::Display for Explain {
         )?;
         for tier in Tier::ALL {
             let report = self.tier(tier);
-            if report.bytes > 0 {
+            if report.bytes > 0 || report.rows > 0 {
                 writeln!(
                     f,
                     "{:<6}{:>12}{:>12}{:>12}{:>12}{:>15}",

@@ -11,8 +11,8 @@ use crate::batch::{BlockFound, Group};
 use crate::code::BATCH_QUERIES;
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
+use crate::many::{in_parallel, prepare_all};
 use crate::ring::{Ring, Thresholds};
-use crate::search::{in_parallel, prepare_all};
 use crate::segment::Segment;
 use crate::span::{Ask, Field, Guard};
 
@@ -178,12 +178,15 @@ impl<G: Guard> Join<'_, G> {
             // Ids are u32, as there are at most ROWS_MAX rows.
             for (a, &count) in (self.turn.start as u32..).zip(counts) {
                 let (of_row, rest) = ids.split_at(count as usize);
+                ids = rest;
+                if self.left.filter().is_some_and(|filter| !filter.allows(a)) {
+                    continue;
+                }
                 let from = match self.is_with_itself {
                     true => of_row.partition_point(|&b| b <= a),
                     false => 0,
                 };
                 pairs.extend(of_row[from..].iter().map(|&b| (a, b)));
-                ids = rest;
             }
         }
         pairs

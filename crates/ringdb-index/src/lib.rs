@@ -36,10 +36,12 @@
 //! # Reading order
 //! `error`, then `ring` (an interval of distances becomes two thresholds), `distance` (the
 //! definition and what follows from it), `rows` (the view of the data), `code` and `prefix` (smaller forms
-//! of the rows, with bounds on what they lose), `boxes` (around rows of few coordinates), `kernel` (the inner
-//! loops), `segment` (rows with what was made of them), `choose` and `build` (how codes are made), `explain`,
-//! `plan`, `span`, `batch` and `walk` (a search on one thread), `arrange` (how boxes are made), `search` (on all
-//! threads), and `join`. Each uses only those before it.
+//! of the rows, with bounds on what they lose), `boxes` (around rows of few coordinates), `slots`, `edges` and `bins` (of
+//! histograms), `kernel` (the inner loops), `row_set` and `segment` (rows with what was made of them, all or some),
+//! `choose` and `build` (how codes are made), `explain`, `plan`, `span`, `allowed`, `batch`, `walk`, `tally` and
+//! `box_tally` (searches and histograms on one thread), `arrange` (how boxes are made), `search` (on all threads),
+//! `portions` (a search as it goes on), `histogram`, `many` (many queries at once), and `join`. Each uses only those
+//! before it.
 #![deny(missing_docs)]
 
 #[cfg(target_endian = "big")]
@@ -55,8 +57,13 @@ mod code;
 mod prefix;
 mod boxes;
 
+mod slots;
+mod edges;
+mod bins;
+
 mod kernel;
 
+mod row_set;
 mod segment;
 
 mod choose;
@@ -65,12 +72,19 @@ mod build;
 mod explain;
 mod plan;
 mod span;
+mod allowed;
 mod batch;
 mod walk;
+mod tally;
+mod box_tally;
 
 mod arrange;
 
 mod search;
+
+mod portions;
+mod histogram;
+mod many;
 
 mod join;
 
@@ -83,13 +97,18 @@ pub use boxes::{BOX_DIMS_MAX, BoxFrame, Boxes};
 pub use build::{Encoded, encode};
 pub use code::{CodeFrame, Codes};
 pub use distance::{check_environment, distance, s64};
+pub use edges::Edges;
 pub use error::{Error, Result};
 pub use explain::{Explain, Tier, TierReport};
+pub use histogram::{Histogram, histogram};
 pub use join::{Join, Pair, join, join_with};
 pub use kernel::Kernel;
+pub use many::{Batch, search_many};
+pub use portions::{Portions, portions};
 pub use prefix::{Prefix, PrefixFrame};
 pub use ring::Ring;
+pub use row_set::RowSet;
 pub use rows::{DIMS_MAX, ROWS_MAX, Rows, check_finite};
-pub use search::{Batch, count, distances, ring_ids, search, search_many};
+pub use search::{count, distances, ring_ids, search};
 pub use segment::Segment;
 pub use span::{Guard, Trusted};

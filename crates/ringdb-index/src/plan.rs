@@ -12,6 +12,9 @@ const SINGLE: f64 = 4.0;
 /// What it takes to pick a row and judge it alone, in bytes read in order meanwhile.
 const PICK: f64 = 128.0;
 
+/// What it takes to pick a row beside looking at it, in bytes that are scanned meanwhile.
+const PICK_SCANNED: f64 = 192.0;
+
 /// What codes cost for a set of rows, in bytes a row, relative to a scan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Costs {
@@ -36,6 +39,21 @@ impl Costs {
         let picked = |share: f64, bytes: f64| PICK * share + bytes * (SINGLE * share).min(1.0);
         let fine = picked(share(unsure), self.fine);
         self.tile + fine + picked(share(unsure_fine), self.row) > self.row
+    }
+
+    /// Whether the coordinates of some rows, in so many tiles, cost less than the codes of those tiles.
+    pub(crate) fn prefer_rows(&self, rows: usize, tiles: usize) -> bool {
+        self.row * rows as f64 <= self.tile * (tiles * TILE_ROWS) as f64
+    }
+
+    /// Whether to pick so many of some rows that are scanned, and not to read all of them.
+    pub(crate) fn prefer_picks(&self, picked: usize, rows: usize) -> bool {
+        self.as_scanned(picked, rows) < rows
+    }
+
+    /// How many rows of so many are scanned in the time that it takes to look at those of them that are picked.
+    pub(crate) fn as_scanned(&self, picked: usize, rows: usize) -> usize {
+        rows.min((picked as f64 * (1.0 + PICK_SCANNED / self.row)) as usize)
     }
 
     /// Whether codes cost more than they can save, whatever they prove.

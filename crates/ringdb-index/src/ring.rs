@@ -178,7 +178,7 @@ fn end_of(bound: Bound<&f64>, unbounded: f64) -> (f64, bool) {
     }
 }
 
-fn non_negative(what: &'static str, value: f64) -> Result<f64> {
+pub(crate) fn non_negative(what: &'static str, value: f64) -> Result<f64> {
     if value.is_nan() || value < 0.0 {
         return Err(Error::InvalidBounds { what, value });
     }
@@ -190,7 +190,7 @@ fn non_negative(what: &'static str, value: f64) -> Result<f64> {
 ///
 /// The square of `d`, rounded, is at most a few steps away, because the root halves relative
 /// differences; the loops walk those.
-fn least_reaching(d: f64) -> f64 {
+pub(crate) fn least_reaching(d: f64) -> f64 {
     let mut s = (d * d).min(f64::MAX);
     while s > 0.0 && s.next_down().sqrt() >= d {
         s = s.next_down();
@@ -203,7 +203,7 @@ fn least_reaching(d: f64) -> f64 {
 }
 
 /// The greatest finite `s` with `sqrt(s) <= d`.
-fn greatest_within(d: f64) -> f64 {
+pub(crate) fn greatest_within(d: f64) -> f64 {
     let mut s = (d * d).min(f64::MAX);
     // Ends at zero at the latest, whose root exceeds no d.
     while s.sqrt() > d {

@@ -1,12 +1,13 @@
 //! A segment: rows, and codes, prefixes and boxes if there are any.
 //!
 //! Invariant: codes, prefixes and boxes are of as many rows with as many dims, and there is no prefix without
-//! codes, whose frame it shares. It borrows everything and computes nothing.
+//! codes, whose frame it shares; a filter names no rows that do not exist. It borrows everything and computes nothing.
 
 use crate::boxes::Boxes;
 use crate::code::Codes;
 use crate::error::{Error, Result};
 use crate::prefix::Prefix;
+use crate::row_set::RowSet;
 use crate::rows::Rows;
 
 /// What a search looks through.
@@ -16,6 +17,7 @@ pub struct Segment<'a> {
     codes: Option<Codes<'a>>,
     prefix: Option<Prefix<'a>>,
     boxes: Option<Boxes<'a>>,
+    filter: Option<&'a RowSet>,
 }
 
 impl<'a> Segment<'a> {
@@ -27,6 +29,7 @@ impl<'a> Segment<'a> {
             codes: None,
             prefix: None,
             boxes: None,
+            filter: None,
         }
     }
 
@@ -43,6 +46,7 @@ impl<'a> Segment<'a> {
             codes: Some(codes),
             prefix: None,
             boxes: None,
+            filter: None,
         })
     }
 
@@ -71,6 +75,33 @@ impl<'a> Segment<'a> {
         Ok(Self { boxes, ..self })
     }
 
+    /// The same, of which only the rows of `filter` are found. Of several filters the last one counts. Of sixteen neighbours
+    /// that are not allowed, a search of one query without boxes reads nothing.
+    ///
+    /// ```
+    /// use ringdb_index::{Kernel, Ring, RowSet, Rows, Segment, Trusted, search};
+    ///
+    /// let rows = Rows::new(&[0.0, 1.0, 2.0, 3.0], 1)?;
+    /// let filter = RowSet::deny([0]);
+    /// let segment = Segment::new(rows).only(&filter)?;
+    /// let (ids, _) = search(segment, &[0.0], &Ring::within(2.0)?, Kernel::fastest(), &Trusted)?;
+    /// assert_eq!(ids, [1, 2]);
+    /// # Ok::<(), ringdb_index::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::IdOutOfRange`] with the largest id of the filter if no row has it.
+    pub fn only(self, filter: &'a RowSet) -> Result<Self> {
+        let len = self.rows.len();
+        match filter.largest() {
+            Some(id) if id as usize >= len => Err(Error::IdOutOfRange { id, len }),
+            _ => Ok(Self {
+                filter: Some(filter),
+                ..self
+            }),
+        }
+    }
+
     /// The rows.
     #[must_use]
     pub fn rows(&self) -> Rows<'a> {
@@ -97,6 +128,10 @@ impl<'a> Segment<'a> {
 
     pub(crate) fn boxes(&self) -> Option<Boxes<'a>> {
         self.boxes
+    }
+
+    pub(crate) fn filter(&self) -> Option<&'a RowSet> {
+        self.filter
     }
 
     pub(crate) fn codes(&self) -> Option<Codes<'a>> {

@@ -9,17 +9,34 @@ use crate::code::{CodeQuery, Codes, TILE_ROWS, tile_bytes};
 use crate::distance::check_environment;
 use crate::error::Error;
 use crate::explain::{Explain, Tier, TierReport};
-use crate::kernel::{CHUNK_ROWS, Chunk, CodeChunk, Judged, Kernel, PrefixChunk, Prepared};
+use crate::kernel::{
+    CHUNK_ROWS, CHUNK_TILES, Chunk, CodeChunk, Judged, Kernel, PrefixChunk, Prepared,
+};
 use crate::plan::Costs;
 use crate::prefix::{Prefix, PrefixQuery};
 use crate::ring::Thresholds;
+use crate::row_set::RowSet;
 use crate::rows::Rows;
 use crate::segment::Segment;
 
-/// Asked before anything is read: whether bytes may be, where they were not all checked before.
+/// Asked before anything is read: whether bytes may be, where they were not all checked before, and whether the search
+/// is to go on at all.
 pub trait Guard: Sync {
     /// Why a search ends.
     type Error: From<Error> + Send;
+
+    /// Before each part of a search, on the thread that does it.
+    ///
+    /// # Errors
+    /// The search ends with it. Parts that other threads have begun come to their end.
+    fn go_on(&self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// It is known of so many more rows whether they are hits: in a search of one query, of all rows in the end.
+    fn decided(&self, rows: usize) {
+        let _ = rows;
+    }
 
     /// Before the coordinates of these rows are read.
     ///
@@ -117,6 +134,8 @@ pub(crate) struct Field<'a, G> {
     pub(crate) rows: Rows<'a>,
     pub(crate) codes: Option<Codes<'a>>,
     pub(crate) prefix: Option<Prefix<'a>>,
+    /// The rows that are allowed; all if there is none.
+    pub(crate) filter: Option<&'a RowSet>,
     pub(crate) kernel: Kernel,
     pub(crate) guard: &'a G,
 }
@@ -153,7 +172,7 @@ impl Found {
 
 /// Room for one chunk, reused for the next.
 pub(crate) struct Room {
-    unsure: [u16; CHUNK_ROWS],
+    pub(crate) unsure: [u16; CHUNK_ROWS],
     left: [u16; CHUNK_ROWS],
 }
 
@@ -187,6 +206,7 @@ impl<'a, G: Guard> Field<'a, G> {
             rows,
             codes,
             prefix: segment.prefix().filter(|it| codes.is_some() && pays(it)),
+            filter: segment.filter(),
             kernel,
             guard,
         }
@@ -217,6 +237,11 @@ impl<'a, G: Guard> Field<'a, G> {
             }
             None => (SPAN_COORDINATES / self.rows.dims()).max(1),
         }
+    }
+
+    /// How many spans there are: one where there are no rows, so that a thread is checked in any case.
+    pub(crate) fn spans(&self) -> usize {
+        self.rows.len().div_ceil(self.span_rows()).max(1)
     }
 
     /// How many rows are looked at together: with their codes, whole tiles.
@@ -252,6 +277,9 @@ impl<'a, G: Guard> Field<'a, G> {
     ) -> Result<(), G::Error> {
         if span.is_empty() {
             return Ok(());
+        }
+        if let Some(filter) = self.filter {
+            return self.scan_allowed(filter, ask, span, found);
         }
         self.guard.rows(span.clone())?;
         let mut ids = [0; CHUNK_ROWS];
@@ -294,7 +322,17 @@ impl<'a, G: Guard> Field<'a, G> {
             };
             let rows = first..span.end.min(first + chunk_rows);
             first = rows.end;
-            judged.begin(rows.len());
+            let n_tiles = rows.len().div_ceil(TILE_ROWS);
+            let by_filter = self.allow(rows.clone(), &mut judged);
+            let allowed = judged.n_unsure();
+            let tiles_allowed = judged.open_tiles(n_tiles).count();
+            if self.filter.is_some() && costs.prefer_rows(allowed, tiles_allowed) {
+                found.explain.add(Tier::Filter, by_filter);
+                let n_allowed = judged.unsure(n_tiles, &mut room.unsure);
+                let allowed = &room.unsure[..n_allowed];
+                self.look_at_rows(ask, rows, allowed, &mut judged, found)?;
+                continue;
+            }
             let by_prefix = match prefix {
                 Some((prefix, query)) => {
                     self.look_at_prefixes(&prefix, query, rows.clone(), &mut judged)?
@@ -302,15 +340,15 @@ impl<'a, G: Guard> Field<'a, G> {
                 None => TierReport::default(),
             };
             let chunk = chunk_of(codes, query, rows.clone());
-            let n_tiles = rows.len().div_ceil(TILE_ROWS);
             let open = judged.open_tiles(n_tiles).count();
             let by_codes = self.look_at_codes(codes, &chunk, open, &mut judged)?;
-            if costs.give_up(rows.len(), judged.n_unsure()) {
+            if costs.give_up(allowed, judged.n_unsure()) {
                 found.explain.waste(Tier::Prefix, by_prefix);
                 found.explain.waste(Tier::Codes, by_codes);
                 found.explain.switch();
                 return self.scan(ask, rows.start..span.end, found);
             }
+            found.explain.add(Tier::Filter, by_filter);
             found.explain.add(Tier::Prefix, by_prefix);
             found.explain.add(Tier::Codes, by_codes);
             let [unsure, unsure_fine] =
@@ -319,12 +357,12 @@ impl<'a, G: Guard> Field<'a, G> {
             if left.is_empty() {
                 break;
             }
-            if costs.prefer_scan(rows.len(), unsure, unsure_fine) {
+            if costs.prefer_scan(allowed, unsure, unsure_fine) {
                 found.explain.switch();
                 return self.scan(ask, left, found);
             }
             let pays = |(prefix, _): &(Prefix<'_>, &PrefixQuery)| {
-                costs.prefix_pays(prefix.frame().tile_bytes(), n_tiles, open)
+                costs.prefix_pays(prefix.frame().tile_bytes(), tiles_allowed, open)
             };
             if prefix.is_some_and(|prefix| !pays(&prefix)) {
                 found.explain.leave_prefix();
@@ -332,6 +370,18 @@ impl<'a, G: Guard> Field<'a, G> {
             }
         }
         Ok(())
+    }
+
+    /// Begins a chunk: the rows of it that are allowed are unsure, and what the filter did of it if there is one.
+    pub(crate) fn allow(&self, rows: Range<usize>, judged: &mut Judged) -> TierReport {
+        let Some(filter) = self.filter else {
+            judged.begin(rows.len());
+            return TierReport::default();
+        };
+        let mut masks = [0; CHUNK_TILES];
+        let allowed = filter.masks(rows.clone(), &mut masks);
+        judged.begin_with(&masks, allowed);
+        TierReport::of(rows.len(), 0, allowed, 0)
     }
 
     /// Decides rows of a chunk by their prefixes.
@@ -343,17 +393,22 @@ impl<'a, G: Guard> Field<'a, G> {
         judged: &mut Judged,
     ) -> Result<TierReport, G::Error> {
         let tiles = rows.start / TILE_ROWS..rows.end.div_ceil(TILE_ROWS);
-        self.guard.prefix(prefix.tile_bytes(tiles.clone()))?;
+        let open = judged.open_tiles(tiles.len()).count();
+        if open == tiles.len() {
+            self.guard.prefix(prefix.tile_bytes(tiles.clone()))?;
+        } else {
+            for tile in judged.open_tiles(tiles.len()) {
+                let tile = tiles.start + tile;
+                self.guard.prefix(prefix.tile_bytes(tile..tile + 1))?;
+            }
+        }
         let tiles = prefix.tiles(tiles);
+        let rows = judged.n_unsure();
         self.kernel
             .judge_prefixes(&PrefixChunk { tiles, query }, judged);
         let (inside, unsure) = (judged.n_inside(), judged.n_unsure());
-        Ok(TierReport::of(
-            rows.len(),
-            inside,
-            unsure,
-            size_of_val(tiles),
-        ))
+        let bytes = prefix.tile_bytes(0..open).len();
+        Ok(TierReport::of(rows, inside, unsure, bytes))
     }
 
     /// Decides rows of a chunk by their codes, those of so many tiles that are open.
@@ -364,6 +419,26 @@ impl<'a, G: Guard> Field<'a, G> {
         open: usize,
         judged: &mut Judged,
     ) -> Result<TierReport, G::Error> {
+        self.check_codes(codes, chunk, open, judged)?;
+        let (rows, inside) = (judged.n_unsure(), judged.n_inside());
+        self.kernel.judge_tiles(chunk, judged);
+        let bytes = codes.tile_bytes(0..open).len();
+        Ok(TierReport::of(
+            rows,
+            judged.n_inside() - inside,
+            judged.n_unsure(),
+            bytes,
+        ))
+    }
+
+    /// Asks whether the codes of the open tiles of a chunk, which are so many, may be read.
+    pub(crate) fn check_codes(
+        &self,
+        codes: &Codes<'a>,
+        chunk: &CodeChunk<'_>,
+        open: usize,
+        judged: &Judged,
+    ) -> Result<(), G::Error> {
         let first = chunk.first / TILE_ROWS;
         let n_tiles = chunk.rows.div_ceil(TILE_ROWS);
         if open == n_tiles {
@@ -374,15 +449,7 @@ impl<'a, G: Guard> Field<'a, G> {
                 self.guard.codes(codes.tile_bytes(tile..tile + 1))?;
             }
         }
-        let (rows, inside) = (judged.n_unsure(), judged.n_inside());
-        self.kernel.judge_tiles(chunk, judged);
-        let bytes = codes.tile_bytes(0..open).len();
-        Ok(TierReport::of(
-            rows,
-            judged.n_inside() - inside,
-            judged.n_unsure(),
-            bytes,
-        ))
+        Ok(())
     }
 
     /// Decides the rows of a chunk that its codes left unsure. Returns how many there were, and how many
@@ -409,24 +476,38 @@ impl<'a, G: Guard> Field<'a, G> {
         let fine = codes.fine(rows.clone());
         let n_left = self.kernel.judge_fine(chunk, fine, unsure, judged, left);
         let inside_fine = judged.n_inside() - inside_codes;
-        let left = &left[..n_left];
-        for row in left.iter().map(id) {
+        let fine_bytes = codes.fine_bytes(0..n_unsure).len();
+        let by_fine = TierReport::of(n_unsure, inside_fine, n_left, fine_bytes);
+        found.explain.add(Tier::Fine, by_fine);
+        self.look_at_rows(ask, rows, &left[..n_left], judged, found)?;
+        Ok([n_unsure, n_left])
+    }
+
+    /// Decides some rows of a chunk by their coordinates, and takes the ids of all that are inside.
+    pub(crate) fn look_at_rows(
+        &self,
+        ask: &Ask,
+        chunk: Range<usize>,
+        rows: &[u16],
+        judged: &mut Judged,
+        found: &mut Found,
+    ) -> Result<(), G::Error> {
+        for &row in rows {
+            let row = chunk.start + usize::from(row);
             self.guard.rows(row..row + 1)?;
         }
-        let coordinates = self.rows.coordinates(rows.clone());
-        let inside_rows =
-            self.kernel
-                .judge_rows(coordinates, &ask.query, ask.thresholds, left, judged);
+        let n_tiles = chunk.len().div_ceil(TILE_ROWS);
+        let (first, coordinates) = (chunk.start, self.rows.coordinates(chunk));
+        let inside = self
+            .kernel
+            .judge_rows(coordinates, &ask.query, ask.thresholds, rows, judged);
         if found.wants_ids {
-            judged.extend_ids(n_tiles, rows.start as u32, &mut found.ids);
+            judged.extend_ids(n_tiles, first as u32, &mut found.ids);
         }
-        let fine_bytes = codes.fine_bytes(0..n_unsure).len();
-        let row_bytes = size_of::<f32>() * self.rows.dims() * n_left;
-        let by_fine = TierReport::of(n_unsure, inside_fine, n_left, fine_bytes);
-        let by_rows = TierReport::of(n_left, inside_rows, 0, row_bytes);
-        found.explain.add(Tier::Fine, by_fine);
-        found.explain.add(Tier::Rows, by_rows);
-        Ok([n_unsure, n_left])
+        let bytes = size_of::<f32>() * self.rows.dims() * rows.len();
+        let report = TierReport::of(rows.len(), inside, 0, bytes);
+        found.explain.add(Tier::Rows, report);
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! A search by boxes: from the few around everything down to the blocks that the ring cuts.
 //!
-//! Invariant: the hits are those of the definition, each once; every row is decided by the box around it or by
-//! its coordinates. Nothing here knows of threads.
+//! Invariant: the hits are those of the definition that are allowed, each once; every row is decided by the box around
+//! it or by its coordinates. Nothing here knows of threads.
 
 use std::ops::Range;
 
@@ -11,11 +11,12 @@ use crate::distance::check_environment;
 use crate::error::{self, Error};
 use crate::explain::{Explain, Tier, TierReport};
 use crate::kernel::{Kernel, existing};
-use crate::plan::BoxCosts;
+use crate::plan::{BoxCosts, Costs};
+use crate::row_set::RowSet;
 use crate::span::Guard;
 
 /// Rows of a part, at least, but for the last one; and of a piece, at most.
-const PART_ROWS: usize = 16 * 1024;
+pub(crate) const PART_ROWS: usize = 16 * 1024;
 
 /// Rows in neighbouring places, as boxes left them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub(crate) struct Walk<'a, G> {
     query: BoxQuery,
     /// What is too much; nothing is if there are none.
     costs: Option<BoxCosts>,
+    /// The rows that are allowed; all if there is none.
+    filter: Option<&'a RowSet>,
+    /// What a scan costs without boxes, in rows.
+    scanned: usize,
     kernel: Kernel,
     guard: &'a G,
     /// In order of their places.
@@ -47,13 +52,21 @@ impl<'a, G: Guard> Walk<'a, G> {
         boxes: Boxes<'a>,
         query: BoxQuery,
         costs: Option<BoxCosts>,
+        filter: Option<&'a RowSet>,
         kernel: Kernel,
         guard: &'a G,
     ) -> Self {
+        let rows = boxes.frame().rows();
+        let scanned = match filter {
+            Some(filter) => Costs::new(query.dims).as_scanned(filter.allowed(rows), rows),
+            None => rows,
+        };
         Self {
             boxes,
             query,
             costs,
+            filter,
+            scanned,
             kernel,
             guard,
             pieces: Vec::new(),
@@ -119,9 +132,8 @@ impl<'a, G: Guard> Walk<'a, G> {
 
     /// Whether it was seen that a scan costs less. What is known of the rows is then not all.
     pub(crate) fn is_given_up(&self) -> bool {
-        let rows = self.boxes.frame().rows();
         self.costs
-            .is_some_and(|costs| costs.prefer_scan(rows, self.inside, self.unsure))
+            .is_some_and(|costs| costs.prefer_scan(self.scanned, self.inside, self.unsure))
     }
 
     /// Rows that are hits.
@@ -148,10 +160,24 @@ impl<'a, G: Guard> Walk<'a, G> {
             explain.leave_boxes();
         } else {
             let rows = self.boxes.frame().rows();
-            let report = TierReport::of(rows, self.inside, self.unsure, self.bytes);
+            let [inside, unsure] = match self.filter {
+                Some(_) => [0, self.inside + self.unsure],
+                None => [self.inside, self.unsure],
+            };
+            let report = TierReport::of(rows, inside, unsure, self.bytes);
             explain.add(Tier::Boxes, report);
             explain.begin_span();
         }
+    }
+
+    pub(crate) fn guard(&self) -> &'a G {
+        self.guard
+    }
+
+    /// How many rows a part has.
+    pub(crate) fn rows_of(&self, part: Range<usize>) -> usize {
+        let pieces = self.pieces[part].iter();
+        pieces.map(|piece| piece.places.len()).sum()
     }
 
     /// All pieces, as one part of the work.
@@ -159,21 +185,9 @@ impl<'a, G: Guard> Walk<'a, G> {
         0..self.pieces.len()
     }
 
-    /// The same in parts for different threads, of about as many rows each.
+    /// The same in parts for different threads.
     pub(crate) fn parts(&self) -> Vec<Range<usize>> {
-        let mut parts: Vec<Range<usize>> = Vec::new();
-        let mut rows = PART_ROWS;
-        for (i, piece) in self.pieces.iter().enumerate() {
-            match parts.last_mut() {
-                Some(part) if rows < PART_ROWS => part.end = i + 1,
-                _ => {
-                    parts.push(i..i + 1);
-                    rows = 0;
-                }
-            }
-            rows += piece.places.len();
-        }
-        parts
+        parts_of(self.pieces.iter().map(|piece| piece.places.len()))
     }
 
     /// Adds the ids of the hits of a part, in no order, if they are wanted. Checks the thread that it runs on.
@@ -184,21 +198,67 @@ impl<'a, G: Guard> Walk<'a, G> {
         explain: &mut Explain,
     ) -> Result<(), G::Error> {
         check_environment()?;
+        if let Some(filter) = self.filter {
+            return self.look_at_allowed(filter, part, ids, explain);
+        }
         for Piece { places, is_inside } in &self.pieces[part] {
-            if let Some(ids) = &mut ids {
-                let bytes = size_of::<u32>() * places.start..size_of::<u32>() * places.end;
-                self.guard.order(bytes)?;
-                if *is_inside {
-                    let order = self.boxes.order(places.clone()).iter();
-                    ids.extend(order.map(|&id| u32::from_le_bytes(id)));
-                }
-            }
+            let report = self.look_at_piece(places, *is_inside, ids.as_deref_mut())?;
             if !is_inside {
-                let report = self.look_at_rows(places, ids.as_deref_mut())?;
                 explain.add(Tier::Rows, report);
             }
         }
         Ok(())
+    }
+
+    /// The same where not all rows are allowed: it takes their ids to tell, wanted or not.
+    fn look_at_allowed(
+        &self,
+        filter: &RowSet,
+        part: Range<usize>,
+        mut ids: Option<&mut Vec<u32>>,
+        explain: &mut Explain,
+    ) -> Result<(), G::Error> {
+        let mut of_piece = Vec::new();
+        for Piece { places, is_inside } in &self.pieces[part] {
+            of_piece.clear();
+            let report = self.look_at_piece(places, *is_inside, Some(&mut of_piece))?;
+            let rows = self.boxes.frame().rows();
+            if let Some(&id) = of_piece.iter().find(|&&id| id as usize >= rows) {
+                return Err(of_no_row(id).into());
+            }
+            of_piece.retain(|&id| filter.allows(id));
+            let hits = of_piece.len();
+            let (tier, bytes) = match is_inside {
+                true => (Tier::Filter, 0),
+                false => (Tier::Rows, report.bytes as usize),
+            };
+            explain.add(tier, TierReport::of(places.len(), hits, 0, bytes));
+            if let Some(ids) = &mut ids {
+                ids.extend_from_slice(&of_piece);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the ids of the hits of a piece, if they are wanted.
+    fn look_at_piece(
+        &self,
+        places: &Range<usize>,
+        is_inside: bool,
+        mut ids: Option<&mut Vec<u32>>,
+    ) -> Result<TierReport, G::Error> {
+        if let Some(ids) = &mut ids {
+            let bytes = size_of::<u32>() * places.start..size_of::<u32>() * places.end;
+            self.guard.order(bytes)?;
+            if is_inside {
+                let order = self.boxes.order(places.clone()).iter();
+                ids.extend(order.map(|&id| u32::from_le_bytes(id)));
+            }
+        }
+        match is_inside {
+            true => Ok(TierReport::of(places.len(), places.len(), 0, 0)),
+            false => self.look_at_rows(places, ids),
+        }
     }
 
     /// The same of rows of which boxes do not tell.
@@ -228,6 +288,23 @@ impl<'a, G: Guard> Walk<'a, G> {
         }
         Ok(TierReport::of(places.len(), inside, 0, bytes.len()))
     }
+}
+
+/// Pieces of so many rows in parts of about as many rows each.
+pub(crate) fn parts_of(pieces: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let mut rows = PART_ROWS;
+    for (i, n) in pieces.enumerate() {
+        match parts.last_mut() {
+            Some(part) if rows < PART_ROWS => part.end = i + 1,
+            _ => {
+                parts.push(i..i + 1);
+                rows = 0;
+            }
+        }
+        rows += n;
+    }
+    parts
 }
 
 /// Adds the ids of the hits among up to sixteen rows. Four at a time, hits or not: a branch for each would be
@@ -305,7 +382,8 @@ fn write_marked(marks: &[u64], ids: &mut Vec<u32>) {
     }
 }
 
-fn of_no_row(id: u32) -> Error {
+/// The error of an id beyond the rows.
+pub(crate) fn of_no_row(id: u32) -> Error {
     Error::NotOfTheseRows {
         what: "id in the order of rows",
         value: id.into(),

@@ -14,6 +14,7 @@ use crate::config::{BackendPreference, RingDbConfig};
 use crate::database::{BACKEND_NAME, SealedRingDb};
 use crate::error::{Result, RingDbError};
 use crate::open::OpenOptions;
+use crate::pool::Pool;
 use crate::rules::{Boxes, Codes, Rules};
 
 /// A database being built: add vectors, then [`build`](Self::build) it.
@@ -40,6 +41,7 @@ pub struct RingDb<T = ()> {
     writer: SegmentWriter<T>,
     rules: Rules,
     check_payloads: bool,
+    pool: Pool,
 }
 
 /// What can be chosen for a new database beyond [`RingDbConfig`].
@@ -67,6 +69,7 @@ pub struct BuildOptions {
     rules: Rules,
     payload_type: Option<String>,
     check_payloads: bool,
+    threads: Option<usize>,
 }
 
 impl BuildOptions {
@@ -82,6 +85,7 @@ impl BuildOptions {
             rules: Rules::default(),
             payload_type: None,
             check_payloads: true,
+            threads: None,
         }
     }
 
@@ -150,15 +154,25 @@ impl BuildOptions {
         self
     }
 
+    /// Gives the database so many threads of its own, to make codes and boxes and to search with. Without, it uses the
+    /// rayon pool that it is called from, or else rayon's global one, which has a thread for each that the processor can
+    /// run.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
     /// Begins the database.
     ///
     /// # Errors
-    /// As [`RingDb::new`]; [`TooManyDimsForBoxes`](crate::RingDbError::TooManyDimsForBoxes); [`TooLarge`](crate::RingDbError::TooLarge) for a name of the payloads' type
-    /// of more than 255 bytes; [`Io`](crate::RingDbError::Io), naming the directory, if files cannot be
+    /// As [`RingDb::new`]; [`TooManyDimsForBoxes`](crate::RingDbError::TooManyDimsForBoxes); [`InvalidThreads`](crate::RingDbError::InvalidThreads);
+    /// [`TooLarge`](crate::RingDbError::TooLarge) for a name of the payloads' type of more than 255 bytes; [`Io`](crate::RingDbError::Io), naming the directory, if files cannot be
     /// made in the one for payloads in memory.
     pub fn create<T: Serialize + DeserializeOwned>(self) -> Result<RingDb<T>> {
         let (dims, codec) = (self.dims, self.codec);
         self.rules.check(dims)?;
+        let pool = Pool::new(self.threads)?;
         let mut writer = match (&self.persist_dir, &self.spill_dir) {
             (Some(dir), _) => SegmentWriter::in_directory(dir, self.replace, dims, codec)?,
             (None, Some(dir)) => SegmentWriter::in_memory_spilling_to(dir, dims, codec)?,
@@ -172,6 +186,7 @@ impl BuildOptions {
             writer,
             rules: self.rules,
             check_payloads,
+            pool,
         })
     }
 }
@@ -293,10 +308,16 @@ impl<T: Serialize + DeserializeOwned> RingDb<T> {
     pub fn build(self) -> Result<SealedRingDb<T>> {
         // Before anything is committed: an error after that would be one about a database that stands.
         check_environment()?;
-        let rules = self.rules;
-        let derive =
-            |vectors: &Vectors, writer: &mut DerivedWriter<'_>| rules.derive(vectors, writer);
-        SealedRingDb::new(self.writer.finish_with(derive)?)
+        let Self {
+            writer,
+            rules,
+            pool,
+            ..
+        } = self;
+        let derive = |vectors: &Vectors, writer: &mut DerivedWriter<'_>| {
+            pool.run(|| rules.derive(vectors, writer))
+        };
+        SealedRingDb::new(writer.finish_with(derive)?, pool)
     }
 
     /// Opens a database directory for queries: one of this library, or one written by ring-db 0.3.0 or

@@ -1,7 +1,7 @@
 //! [`SealedRingDb`]: answers queries, exactly and completely, and hands out payloads.
 //!
-//! Immutable: any number of threads may share it. It owns its segment and no threads; searches run in
-//! the rayon pool of the caller.
+//! Immutable: any number of threads may share it. It owns its segment, and threads if that was asked for; else searches
+//! run in the rayon pool of the caller.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,9 +14,10 @@ use serde::de::DeserializeOwned;
 
 use crate::derived::DerivedVectors;
 use crate::error::Result;
+use crate::lookup::Lookup;
 use crate::many::{Join, ManyResult};
+use crate::pool::Pool;
 use crate::query::{DiskQuery, QueryResult, RangeQuery, RingQuery};
-use crate::rank;
 use crate::search::{Search, SearchResult};
 
 pub(crate) const BACKEND_NAME: &str = "cpu";
@@ -29,16 +30,22 @@ pub struct SealedRingDb<T = ()> {
     rows: DerivedVectors,
     payloads: PayloadStore<T>,
     kernel: Kernel,
+    pool: Pool,
 }
 
 impl<T> SealedRingDb<T> {
-    pub(crate) fn new(segment: Segment<T>) -> Result<Self> {
+    pub(crate) fn new(segment: Segment<T>, pool: Pool) -> Result<Self> {
         let (rows, payloads) = DerivedVectors::of(segment)?;
         Ok(Self {
             rows,
             payloads,
             kernel: Kernel::fastest(),
+            pool,
         })
+    }
+
+    fn lookup(&self) -> Lookup<'_> {
+        Lookup::new(&self.rows, self.kernel, &self.pool)
     }
 }
 
@@ -74,7 +81,7 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
 
     fn ids(&self, query: &[f32], ring: Ring) -> Result<QueryResult> {
         let start = Instant::now();
-        let (ids, _) = self.rows.ids(query, &ring, self.kernel)?;
+        let (ids, _) = self.lookup().ids(query, &ring)?;
         Ok(QueryResult {
             ids,
             backend_used: BACKEND_NAME,
@@ -84,12 +91,12 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
 
     /// Begins a search in which bounds may be exclusive or `f64` and hits come with their distances.
     pub fn search<'a>(&'a self, query: &'a [f32]) -> Search<'a> {
-        Search::new(&self.rows, self.kernel, query)
+        Search::new(self.lookup(), query)
     }
 
     /// The `k` nearest vectors, all of them if they are fewer: what
-    /// `search(query).nearest_first().limit(k).distances()` finds, without looking at all distances. First the radius is
-    /// found that holds so many, then what lies within; `explain` tells of the latter.
+    /// `search(query).nearest_first().limit(k).distances()` finds. Say that instead for the nearest ones of a ring or of a
+    /// set.
     ///
     /// ```
     /// use ringdb::{RingDb, RingDbConfig};
@@ -108,11 +115,8 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// # Errors
     /// As [`query`](Self::query).
     pub fn knn(&self, query: &[f32], k: usize) -> Result<SearchResult> {
-        let len = self.len() as u64;
-        let radius = rank::radius(&self.rows, query, len.min(k as u64), self.kernel)?;
-        let search = self.search(query).within(radius).nearest_first().limit(k);
-        let found = search.distances().run()?;
-        Ok(found.of_all(len))
+        let search = self.search(query).nearest_first().limit(k);
+        search.distances().run()
     }
 
     /// The smallest radius within which there are at least `n` vectors: the distance of the `n`-th nearest one, and 0
@@ -134,7 +138,7 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// # Errors
     /// As [`query`](Self::query); [`TooFewVectors`](crate::RingDbError::TooFewVectors) if there are not so many.
     pub fn radius_for_count(&self, query: &[f32], n: u64) -> Result<f64> {
-        rank::radius(&self.rows, query, n, self.kernel)
+        self.search(query).radius_for_count(n)
     }
 
     /// The distance that a share `p` of all vectors does not exceed, from 0 to 1: that of the rank `max(1, ceil(p len))`
@@ -144,7 +148,7 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// As [`radius_for_count`](Self::radius_for_count); [`InvalidBounds`](crate::RingDbError::InvalidBounds) for a share
     /// that is not from 0 to 1.
     pub fn quantile(&self, query: &[f32], p: f64) -> Result<f64> {
-        self.radius_for_count(query, rank::rank(p, self.len())?)
+        self.search(query).quantile(p)
     }
 
     /// The ids of all vectors in a ring around each of many queries, which are row-major and as long as
@@ -169,7 +173,7 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// whole, `NotFinite` with a position in `queries`;
     /// [`RingCount`](crate::RingDbError::RingCount) if there are neither one ring nor as many as queries.
     pub fn query_many(&self, queries: &[f32], rings: &[Ring]) -> Result<ManyResult> {
-        ManyResult::find(&self.rows, queries, rings, self.kernel)
+        ManyResult::find(&self.lookup(), queries, rings)
     }
 
     /// As [`query_many`](Self::query_many), and the distance of each hit.
@@ -178,7 +182,7 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// As [`query_many`](Self::query_many).
     pub fn query_many_distances(&self, queries: &[f32], rings: &[Ring]) -> Result<ManyResult> {
         self.query_many(queries, rings)?
-            .with_distances(&self.rows, queries, self.kernel)
+            .with_distances(&self.lookup(), queries)
     }
 
     /// All pairs of vectors whose distance lies in `ring`, each once, the smaller id first. They are
@@ -202,7 +206,7 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// opening, [`FloatEnvironment`](crate::RingDbError::FloatEnvironment) for a thread that computes
     /// otherwise than distances are defined.
     pub fn join<'a>(&'a self, ring: &Ring) -> Result<Join<'a>> {
-        Join::with_itself(&self.rows, ring, self.kernel)
+        Join::with_itself(self.lookup(), ring)
     }
 
     /// All pairs of a vector of this database and one of `other` whose distance lies in `ring`, by their
@@ -212,7 +216,7 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
     /// [`DimensionMismatch`](crate::RingDbError::DimensionMismatch); of the pairs as with
     /// [`join`](Self::join).
     pub fn join_with<'a, U>(&'a self, other: &'a SealedRingDb<U>, ring: &Ring) -> Result<Join<'a>> {
-        Join::with_other(&self.rows, &other.rows, ring, self.kernel)
+        Join::with_other(self.lookup(), &other.rows, ring)
     }
 
     /// The payload of vector `id`.

@@ -6,10 +6,7 @@
 
 use std::ops::Range;
 
-use ringdb_index::{
-    BoxFrame, CodeFrame, Explain, Guard, Kernel, Prefix, PrefixFrame, Ring, Rows, count, distances,
-    search,
-};
+use ringdb_index::{BoxFrame, CodeFrame, Guard, Prefix, PrefixFrame, Rows};
 use ringdb_storage::{Derived, PayloadStore, Segment, Vectors};
 
 use crate::error::{Result, RingDbError};
@@ -91,33 +88,14 @@ impl DerivedVectors {
         self.codes.is_some()
     }
 
-    /// The ids of all vectors in the ring, ascending, and how they were found.
-    pub(crate) fn ids(
-        &self,
-        query: &[f32],
-        ring: &Ring,
-        kernel: Kernel,
-    ) -> Result<(Vec<u32>, Explain)> {
-        search(self.segment()?, query, ring, kernel, self)
+    /// The vectors as the index sees them.
+    pub(crate) fn rows(&self) -> Result<Rows<'_>> {
+        Ok(Rows::new(self.vectors.as_slice(), self.vectors.dims())?)
     }
 
-    /// How it was found how many vectors are in the ring, and how many they are.
-    pub(crate) fn explain(&self, query: &[f32], ring: &Ring, kernel: Kernel) -> Result<Explain> {
-        let (_, explain) = count(self.segment()?, query, ring, kernel, self)?;
-        Ok(explain)
-    }
-
-    /// The distances of vectors, in the order of `ids`.
-    pub(crate) fn distances(&self, query: &[f32], ids: &[u32], kernel: Kernel) -> Result<Vec<f64>> {
-        // A hit may have been proven by its code alone.
-        for &id in ids {
-            self.rows(id as usize..id as usize + 1)?;
-        }
-        Ok(distances(rows(&self.vectors)?, query, ids, kernel)?)
-    }
-
+    /// The same with what stands beside them.
     pub(crate) fn segment(&self) -> Result<ringdb_index::Segment<'_>> {
-        let rows = rows(&self.vectors)?;
+        let rows = self.rows()?;
         let mut segment = ringdb_index::Segment::new(rows);
         if let Some(fitting) = &self.codes {
             let FittingCodes {
@@ -264,8 +242,4 @@ impl Guard for DerivedVectors {
             None => Ok(()),
         }
     }
-}
-
-fn rows(vectors: &Vectors) -> Result<Rows<'_>> {
-    Ok(Rows::new(vectors.as_slice(), vectors.dims())?)
 }

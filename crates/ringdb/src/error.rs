@@ -91,17 +91,39 @@ pub enum RingDbError {
     NotTaken {
         /// What is asked, such as `"count"`.
         verb: &'static str,
-        /// The option: `"order"`, `"limit"`, `"after"` or `"distances"`.
+        /// The option: `"order"`, `"limit"`, `"cursor"`, `"distances"` or `"ring"`.
         option: &'static str,
     },
 
     /// More vectors were asked for than there are.
-    #[error("{asked} vectors were asked for, there are {len}")]
+    #[error("{} asked for, there are {len}", counted(*asked, "vector"))]
     TooFewVectors {
         /// How many were asked for.
         asked: u64,
-        /// How many there are.
+        /// How many there are; of a search with a ring or a filter, how many hits.
         len: u64,
+    },
+
+    /// Too few edges for a bin of a histogram, or too many.
+    #[error("number of edges is {edges}, must be from 2 to {max}")]
+    EdgeCount {
+        /// Edges given.
+        edges: usize,
+        /// The largest number allowed.
+        max: usize,
+    },
+
+    /// The search was ended by its [`CancelToken`](crate::CancelToken).
+    #[error("the search was cancelled")]
+    Cancelled,
+
+    /// A number of threads that a database cannot have.
+    #[error("threads is {threads}, must be from 1 to {max}")]
+    InvalidThreads {
+        /// The number asked for.
+        threads: usize,
+        /// The largest allowed.
+        max: usize,
     },
 
     /// A coordinate that is NaN or infinite.
@@ -408,6 +430,7 @@ impl From<ringdb_index::Error> for RingDbError {
             },
             Error::IdOutOfRange { id, len } => Self::IdOutOfRange { id, len },
             Error::FloatEnvironment => Self::FloatEnvironment,
+            Error::EdgeCount { edges, max } => Self::EdgeCount { edges, max },
             Error::RingCount { rings, queries } => Self::RingCount { rings, queries },
             // The enum may grow; whatever it says is about an argument.
             error => Self::Io(io::Error::new(io::ErrorKind::InvalidInput, error)),

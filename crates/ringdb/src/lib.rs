@@ -52,7 +52,10 @@
 //! distance, with [distances](Search::distances), [page](Search::limit) by [page](Search::after), as a
 //! [count](Search::count) or a [sample](Search::sample). The other way round, a number of vectors or a share of them has
 //! a [radius](SealedRingDb::radius_for_count) or a [quantile](SealedRingDb::quantile);
-//! [`knn`](SealedRingDb::knn) finds the nearest ones.
+//! [`knn`](SealedRingDb::knn) finds the nearest ones. A [histogram](Search::histogram) says how many are how far.
+//!
+//! All of these can be confined to [some vectors](Search::filter), [end early](Search::cancel) and tell [how
+//! far](Search::progress) they are, and hits can be taken [one by one](Search::for_each) as they are found.
 //!
 //! Places on earth, with distances in kilometres: [`geo`].
 //!
@@ -78,10 +81,13 @@ mod config;
 mod query;
 mod rules;
 mod derived;
+mod pool;
+mod watch;
+mod lookup;
 mod order;
 mod sample;
-mod search;
 mod rank;
+mod search;
 mod many;
 mod database;
 mod open;
@@ -96,12 +102,13 @@ pub use many::{Join, ManyResult};
 pub use open::OpenOptions;
 pub use order::Cursor;
 pub use query::{DiskQuery, QueryResult, RangeQuery, RingQuery};
-pub use ringdb_index::{Error as RingError, Explain, Ring, Tier, TierReport};
+pub use ringdb_index::{Error as RingError, Explain, Histogram, Ring, RowSet, Tier, TierReport};
 pub use ringdb_storage::{Access, Error as StorageError, MappedFile, PayloadCodec, Pod, Verify};
 pub use ringdb_storage::{Damage, Loss, Report, Salvaged, SalvagedRow};
 pub use rules::{Boxes, Codes};
 pub use salvage::{Rebuilt, rebuild_codes, salvage, verify};
-pub use search::{Search, SearchResult};
+pub use search::{Hit, Search, SearchResult};
+pub use watch::{CancelToken, Progress};
 
 // The two layers do not know each other and must agree.
 const _: () = assert!(ringdb_index::DIMS_MAX == ringdb_storage::limits::DIMS_MAX);

@@ -1,9 +1,11 @@
 //! [`ManyResult`] and [`Join`]: what many queries find, and the pairs of whole sets.
 
-use ringdb_index::{Batch, Explain, Kernel, Pair, Ring, join, join_with, search_many};
+use ringdb_index::{Batch, Explain, Pair, Ring, join, join_with, search_many};
 
 use crate::derived::DerivedVectors;
 use crate::error::{Result, RingDbError};
+use crate::lookup::Lookup;
+use crate::pool::Pool;
 
 /// What [`query_many`](crate::SealedRingDb::query_many) found.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,18 +23,16 @@ pub struct ManyResult {
 }
 
 impl ManyResult {
-    pub(crate) fn find(
-        vectors: &DerivedVectors,
-        queries: &[f32],
-        rings: &[Ring],
-        kernel: Kernel,
-    ) -> Result<Self> {
+    pub(crate) fn find(lookup: &Lookup<'_>, queries: &[f32], rings: &[Ring]) -> Result<Self> {
+        let (vectors, kernel) = (lookup.vectors, lookup.kernel);
+        let segment = vectors.segment()?;
+        let search = || search_many(segment, queries, rings, kernel, vectors);
         let Batch {
             offsets,
             ids,
             explain,
             ..
-        } = search_many(vectors.segment()?, queries, rings, kernel, vectors)?;
+        } = lookup.pool.run(search)?;
         Ok(Self {
             offsets,
             ids,
@@ -41,15 +41,10 @@ impl ManyResult {
         })
     }
 
-    pub(crate) fn with_distances(
-        mut self,
-        vectors: &DerivedVectors,
-        queries: &[f32],
-        kernel: Kernel,
-    ) -> Result<Self> {
+    pub(crate) fn with_distances(mut self, lookup: &Lookup<'_>, queries: &[f32]) -> Result<Self> {
         let mut distances = Vec::with_capacity(self.ids.len());
-        for (i, query) in queries.chunks(vectors.vectors.dims()).enumerate() {
-            distances.extend(vectors.distances(query, self.ids_of(i), kernel)?);
+        for (i, query) in queries.chunks(lookup.vectors.vectors.dims()).enumerate() {
+            distances.extend(lookup.distances(query, self.ids_of(i))?);
         }
         self.distances = Some(distances);
         Ok(self)
@@ -81,38 +76,38 @@ impl ManyResult {
 /// codes, and on nothing else.
 ///
 /// Pairs are computed when they are asked for, a portion of some millions of candidates at a time, on all
-/// threads of the rayon pool that `next` is called in. Between two portions nothing runs, so whoever
+/// threads of the database's own, or of the rayon pool that `next` is called in. Between two portions nothing runs, so whoever
 /// takes the pairs sets the pace; there are 100 MB of pairs in memory at most, whatever their number. The
 /// first error is the last item.
 #[derive(Debug)]
 pub struct Join<'a> {
     join: Option<ringdb_index::Join<'a, DerivedVectors>>,
+    pool: &'a Pool,
     portion: std::vec::IntoIter<Pair>,
 }
 
 impl<'a> Join<'a> {
-    pub(crate) fn with_itself(
-        vectors: &'a DerivedVectors,
-        ring: &Ring,
-        kernel: Kernel,
-    ) -> Result<Self> {
-        let join = join(vectors.segment()?, *ring, kernel, vectors);
-        Ok(Self::of(join))
+    pub(crate) fn with_itself(lookup: Lookup<'a>, ring: &Ring) -> Result<Self> {
+        let segment = lookup.vectors.segment()?;
+        let join = join(segment, *ring, lookup.kernel, lookup.vectors);
+        Ok(Self::of(join, lookup.pool))
     }
 
     pub(crate) fn with_other(
-        left: &'a DerivedVectors,
+        lookup: Lookup<'a>,
         right: &'a DerivedVectors,
         ring: &Ring,
-        kernel: Kernel,
     ) -> Result<Self> {
-        let (left, right) = ((left.segment()?, left), (right.segment()?, right));
-        Ok(Self::of(join_with(left, right, *ring, kernel)?))
+        let left = (lookup.vectors.segment()?, lookup.vectors);
+        let right = (right.segment()?, right);
+        let join = join_with(left, right, *ring, lookup.kernel)?;
+        Ok(Self::of(join, lookup.pool))
     }
 
-    fn of(join: ringdb_index::Join<'a, DerivedVectors>) -> Self {
+    fn of(join: ringdb_index::Join<'a, DerivedVectors>, pool: &'a Pool) -> Self {
         Self {
             join: Some(join),
+            pool,
             portion: Vec::new().into_iter(),
         }
     }
@@ -123,7 +118,7 @@ impl<'a> Join<'a> {
         // The last one would keep its memory while the next is computed.
         self.portion = Vec::new().into_iter();
         loop {
-            match join.portion() {
+            match self.pool.run(|| join.portion()) {
                 Ok(Some(portion)) if portion.is_empty() => {}
                 Ok(Some(portion)) => {
                     self.portion = portion.into_iter();

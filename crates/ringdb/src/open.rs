@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::database::SealedRingDb;
 use crate::error::Result;
+use crate::pool::Pool;
 
 /// How a database directory is opened. The default checks everything and maps the files.
 ///
@@ -34,6 +35,7 @@ pub struct OpenOptions {
     /// The name that was set.
     payload_type: Option<String>,
     any_type: bool,
+    threads: Option<usize>,
 }
 
 impl Default for OpenOptions {
@@ -50,6 +52,7 @@ impl OpenOptions {
             read: ReadOptions::new().row_check(not_finite),
             payload_type: None,
             any_type: false,
+            threads: None,
         }
     }
 
@@ -96,6 +99,14 @@ impl OpenOptions {
         self
     }
 
+    /// Gives the database so many threads of its own to search with. Without, it searches in the rayon pool that it is
+    /// asked from, or else in rayon's global one, which has a thread for each that the processor can run.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
     /// Opens `dir`: a database of this library, or one written by ring-db 0.3.0 or 0.3.1. Takes no lock
     /// and writes nothing; works on a file system that is mounted read-only.
     ///
@@ -109,6 +120,7 @@ impl OpenOptions {
     /// [`UnsupportedVersion`](crate::RingDbError::UnsupportedVersion),
     /// [`TypeMismatch`](crate::RingDbError::TypeMismatch) if the payloads were stored as another type,
     /// [`Corrupt`](crate::RingDbError::Corrupt) naming file, byte and finding,
+    /// [`InvalidThreads`](crate::RingDbError::InvalidThreads),
     /// [`FloatEnvironment`](crate::RingDbError::FloatEnvironment).
     pub fn open<T: Serialize + DeserializeOwned>(&self, dir: &Path) -> Result<SealedRingDb<T>> {
         let payload_type = match &self.payload_type {
@@ -117,9 +129,11 @@ impl OpenOptions {
             None => PayloadType::Own,
         };
         let options = self.read.clone().payload_type(payload_type);
-        let segment = Segment::open_with(dir, &options)?;
         check_environment()?;
-        SealedRingDb::new(segment)
+        // Threads are made as the environment is, and a number of them that cannot be is told first.
+        let pool = Pool::new(self.threads)?;
+        let segment = Segment::open_with(dir, &options)?;
+        SealedRingDb::new(segment, pool)
     }
 }
 

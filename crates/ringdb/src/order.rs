@@ -93,7 +93,7 @@ impl Page {
         limit: None,
     };
 
-    /// Of what is asked by `verb` there is no first and no last.
+    /// Refuses an order, a limit and a cursor, where `verb` asks for no list.
     pub(crate) fn check_none(&self, verb: &'static str) -> Result<()> {
         match self.order {
             Order::Id => self.check_no_part(verb),
@@ -104,12 +104,12 @@ impl Page {
         }
     }
 
-    /// What is asked by `verb` has no pages.
+    /// Refuses a limit and a cursor, where what `verb` asks for has no pages.
     pub(crate) fn check_no_part(&self, verb: &'static str) -> Result<()> {
         let option = match (self.limit, self.after) {
             (None, None) => return Ok(()),
             (Some(_), _) => "limit",
-            (None, Some(_)) => "after",
+            (None, Some(_)) => "cursor",
         };
         Err(RingDbError::NotTaken { verb, option })
     }

@@ -4,88 +4,126 @@
 //! distance sought is in between. A sample of distances says only where to count next, so it can make a search slow and
 //! never wrong.
 
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
-use ringdb_index::{Kernel, Ring};
+use ringdb_index::Ring;
 
-use crate::derived::DerivedVectors;
 use crate::error::{Result, RingDbError};
+use crate::lookup::Lookup;
 
-/// Distances that are computed to know where the others may be: of ten million vectors, those that are few enough hold
-/// some 27 of them.
+/// Distances that are computed to know where the others may be: of ten million vectors, some 27 of these are among
+/// 65 536 neighbours by rank.
 const SAMPLE: usize = 4096;
 
-/// So many vectors in between have their distances computed and put in order.
-const FEW: u64 = 1 << 16;
+/// Vectors that are looked at for each that is to be sampled, at most, where few are allowed.
+const TRIES: usize = 64;
 
-/// The rank of `p` among `len` vectors, from 1: `max(1, ceil(p len))`.
-pub(crate) fn rank(p: f64, len: usize) -> Result<u64> {
+/// So many vectors in between have their distances computed and put in order.
+pub(crate) const FEW: u64 = 1 << 16;
+
+/// Where more are listed because the sample told wrong, they are counted and no more.
+const LIST_MAX: u64 = 4 * FEW;
+
+/// Whether `p` is a share.
+pub(crate) fn check_share(p: f64) -> Result<()> {
     if !(0.0..=1.0).contains(&p) {
         return Err(RingDbError::InvalidBounds {
             what: "quantile",
             value: p,
         });
     }
-    Ok(((p * len as f64).ceil() as u64).max(1))
+    Ok(())
 }
 
-/// The `n`-th smallest distance, from 1; 0 for 0.
+/// The rank of `p` among `len` vectors, from 1: `max(1, ceil(p len))`.
+pub(crate) fn rank(p: f64, len: u64) -> u64 {
+    ((p * len as f64).ceil() as u64).max(1)
+}
+
+/// The `n`-th smallest distance of the `len` hits in `ring`, from 1.
 pub(crate) fn radius(
-    vectors: &DerivedVectors,
+    lookup: &Lookup<'_>,
     query: &[f32],
+    ring: &Ring,
     n: u64,
-    kernel: Kernel,
+    len: u64,
 ) -> Result<f64> {
-    // An error in the query is told in any case.
-    let sample = vectors.distances(query, &sample_ids(vectors.vectors.len()), kernel)?;
-    let len = vectors.vectors.len() as u64;
     if n > len {
         return Err(RingDbError::TooFewVectors { asked: n, len });
     }
-    if n == 0 {
-        return Ok(0.0);
-    }
-    let count = |distance: f64| {
-        let ring = Ring::within(distance)?;
-        Ok(vectors.explain(query, &ring, kernel)?.hits())
+    let sample = match len <= FEW {
+        true => Vec::new(),
+        false => sample(lookup, query, ring)?,
     };
+    let up_to =
+        |above: Bound<f64>, distance: f64| Ring::from_bounds((above, Bound::Included(distance)));
+    let start = ring.start_bound().cloned();
+    let count = |distance: f64| Ok(lookup.explain(query, &up_to(start, distance)?)?.hits());
     let list = |above: Bound<f64>, distance: f64| {
-        let ring = Ring::from_bounds((above, Bound::Included(distance)))?;
-        let (ids, _) = vectors.ids(query, &ring, kernel)?;
-        vectors.distances(query, &ids, kernel)
+        let (ids, _) = lookup.ids(query, &up_to(above, distance)?)?;
+        match ids.len() as u64 > LIST_MAX {
+            true => Ok(Listed::TooMany(ids.len() as u64)),
+            false => Ok(Listed::Distances(lookup.distances(query, &ids)?)),
+        }
     };
-    find(Between::new(sample, n, len), count, list)
+    find(Between::new(sample, ring, n, len), count, list)
 }
 
 /// Closes in. `count` tells how many vectors lie up to a distance, `list` the distances between two.
 fn find(
     mut between: Between,
     mut count: impl FnMut(f64) -> Result<u64>,
-    mut list: impl FnMut(Bound<f64>, f64) -> Result<Vec<f64>>,
+    mut list: impl FnMut(Bound<f64>, f64) -> Result<Listed>,
 ) -> Result<f64> {
     loop {
         match between.probe() {
             Next::Known(radius) => return Ok(radius),
-            Next::Count(distance) => between.is_counted(distance, count(distance)?),
+            Next::Count(distance) => between.take_count(distance, count(distance)?),
             Next::List(distance) => {
-                let mut distances = list(between.above(), distance)?;
-                let nth = (between.n - between.count_below) as usize;
-                if let Some(last) = nth.checked_sub(1).filter(|&last| last < distances.len()) {
-                    let (_, nth, _) = distances.select_nth_unstable_by(last, f64::total_cmp);
-                    return Ok(*nth);
-                }
-                between.is_counted(distance, between.count_below + distances.len() as u64);
+                let listed = match list(between.above(), distance)? {
+                    Listed::TooMany(listed) => listed,
+                    Listed::Distances(mut distances) => {
+                        let nth = (between.n - between.count_below) as usize;
+                        if let Some(last) =
+                            nth.checked_sub(1).filter(|&last| last < distances.len())
+                        {
+                            let (_, nth, _) =
+                                distances.select_nth_unstable_by(last, f64::total_cmp);
+                            return Ok(*nth);
+                        }
+                        distances.len() as u64
+                    }
+                };
+                between.take_count(distance, between.count_below + listed);
             }
         }
     }
 }
 
-/// Ids of vectors from all over the database.
-fn sample_ids(len: usize) -> Vec<u32> {
-    let count = len.min(SAMPLE);
-    // Below 2^32 rows times 2^12, in 64 bits.
-    let id = |i: usize| i as u64 * len as u64 / count as u64;
-    (0..count).map(|i| id(i) as u32).collect()
+/// The vectors between two distances.
+enum Listed {
+    /// Their distances.
+    Distances(Vec<f64>),
+    /// How many they are.
+    TooMany(u64),
+}
+
+/// Distances of hits from all over the database.
+fn sample(lookup: &Lookup<'_>, query: &[f32], ring: &Ring) -> Result<Vec<f64>> {
+    // Of vectors that are not allowed nothing is read.
+    let ids = (0..(SAMPLE * TRIES) as u64).map(|i| spread(i, lookup.vectors.vectors.len()));
+    let ids: Vec<u32> = ids.filter(|&id| lookup.allows(id)).take(SAMPLE).collect();
+    let mut distances = lookup.distances(query, &ids)?;
+    distances.retain(|&distance| ring.contains(distance));
+    Ok(distances)
+}
+
+/// The `i`-th of ids that are spread evenly whatever their number, and fall in with no period of the data: multiples of the
+/// golden ratio, without their whole part.
+fn spread(i: u64, len: usize) -> u32 {
+    let share = i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // Below `len`, and all of those are ids.
+    ((u128::from(share) * len as u128) >> 64) as u32
 }
 
 /// What to do next.
@@ -103,6 +141,8 @@ enum Next {
 #[derive(Debug)]
 struct Between {
     n: u64,
+    /// Where the ring begins.
+    start: Bound<f64>,
     /// `None` before the first count that is too small.
     below: Option<f64>,
     count_below: u64,
@@ -112,33 +152,47 @@ struct Between {
     sample: Vec<f64>,
     /// Whether the next probe tries to lower `reaching`, and not to raise `below`.
     aims_above: bool,
+    /// By how much farther off than the sample says the next probe is, because the last ones were on the wrong side.
+    widen: f64,
     /// Whether the last probe without a sample was right below `reaching`, so that the next one is in the middle.
     is_middle_next: bool,
 }
 
 impl Between {
-    fn new(mut sample: Vec<f64>, n: u64, len: u64) -> Self {
+    /// Of `len` hits in a ring, of which there are some.
+    fn new(mut sample: Vec<f64>, ring: &Ring, n: u64, len: u64) -> Self {
         sample.sort_unstable_by(f64::total_cmp);
+        let reaching = match ring.end_bound() {
+            Bound::Included(&end) => end,
+            Bound::Excluded(end) => end.next_down(),
+            Bound::Unbounded => f64::INFINITY,
+        };
         Self {
             n,
+            start: ring.start_bound().cloned(),
             below: None,
             count_below: 0,
-            reaching: f64::INFINITY,
+            reaching,
             count_reaching: len,
             sample,
             aims_above: true,
+            widen: 1.0,
             is_middle_next: false,
         }
     }
 
     /// The lower bound of what is in between.
     fn above(&self) -> Bound<f64> {
-        self.below.map_or(Bound::Unbounded, Bound::Excluded)
+        self.below.map_or(self.start, Bound::Excluded)
     }
 
     fn probe(&mut self) -> Next {
         // First of all, so that counts that contradict each other end here as well.
-        let lowest = self.below.map_or(0.0, f64::next_up);
+        let lowest = match self.above() {
+            Bound::Included(lowest) => lowest,
+            Bound::Excluded(below) => below.next_up(),
+            Bound::Unbounded => 0.0,
+        };
         if lowest >= self.reaching {
             return Next::Known(self.reaching);
         }
@@ -162,6 +216,7 @@ impl Between {
         let place = share * gaps;
         // As far off as a sample of this size can be.
         let slack = 2.0 * (gaps * share * (1.0 - share)).sqrt() + 1.0;
+        let slack = slack * self.widen;
         let place = match self.aims_above {
             true => (place + slack).ceil(),
             false => (place - slack).floor(),
@@ -176,7 +231,9 @@ impl Between {
     }
 
     /// So many vectors lie up to this distance, which is in between.
-    fn is_counted(&mut self, distance: f64, count: u64) {
+    fn take_count(&mut self, distance: f64, count: u64) {
+        let is_missed = (count < self.n) == self.aims_above;
+        self.widen = if is_missed { 4.0 * self.widen } else { 1.0 };
         if count < self.n {
             (self.below, self.count_below) = (Some(distance), count);
             let low = self.sample.partition_point(|&of| of <= distance);
@@ -200,6 +257,10 @@ mod tests {
 
     const SEED: u64 = 0x7261_6e6b;
 
+    fn everything() -> Ring {
+        Ring::from_bounds(..).expect("no bounds")
+    }
+
     /// Finds the distance of a rank among these, and compares it with a sort. The steps may be so many.
     fn check(name: &str, mut distances: Vec<f64>, sample: usize, n: u64, steps_max: usize) {
         let len = distances.len();
@@ -217,9 +278,13 @@ mod tests {
                 Bound::Excluded(below) => up_to(below),
                 _ => 0,
             };
-            Ok(distances[low..up_to(distance)].to_vec())
+            Ok(Listed::Distances(distances[low..up_to(distance)].to_vec()))
         };
-        let found = find(Between::new(sample, n, len as u64), count, list);
+        let found = find(
+            Between::new(sample, &everything(), n, len as u64),
+            count,
+            list,
+        );
         let found = found.expect("nothing fails");
         assert_eq!(found, distances[n as usize - 1], "{name}, {n} of {len}");
         let steps = steps.get();
@@ -278,21 +343,47 @@ mod tests {
         }
     }
 
+    /// Of distances that differ, and all lie on one side of nearly all others.
+    #[test]
+    fn a_sample_that_misleads_is_given_up_soon() {
+        let len = 400_000;
+        for is_near in [true, false] {
+            let mut distances: Vec<f64> = (0..len).map(|i| 1.0 + f64::from(i) * 1e-6).collect();
+            for (i, distance) in distances.iter_mut().step_by(100).enumerate() {
+                *distance = if is_near { 1e-9 } else { 1e9 } * (i + 1) as f64;
+            }
+            for n in [1, 40, 4_100, 200_000, 395_000, 400_000] {
+                check("misleading", distances.clone(), 4_000, n, 70);
+            }
+        }
+    }
+
+    #[test]
+    fn sampled_ids_are_of_all_parts() {
+        for len in [65_537_usize, 1 << 20, 4_294_967_295] {
+            let mut ids: Vec<u32> = (0..4_096).map(|i| spread(i, len)).collect();
+            ids.sort_unstable();
+            assert!(ids.iter().all(|&id| (id as usize) < len));
+            let gap = ids.windows(2).map(|ids| ids[1] - ids[0]).max();
+            assert!(gap.is_some_and(|gap| f64::from(gap) < 3.0 * len as f64 / 4_096.0));
+        }
+    }
+
     /// As those of a file are that another program writes to.
     #[test]
     fn counts_that_contradict_each_other_come_to_an_end() {
         for n in [1, 100_000, 200_000] {
             let sample = vec![1.0, 2.0, 3.0];
             let found = find(
-                Between::new(sample, n, 200_000),
+                Between::new(sample, &everything(), n, 200_000),
                 |_| Ok(n),
-                |_, _| Ok(vec![]),
+                |_, _| Ok(Listed::Distances(vec![])),
             );
             assert!(found.is_ok_and(|radius| radius >= 0.0));
             let found = find(
-                Between::new(vec![], n, 200_000),
+                Between::new(vec![], &everything(), n, 200_000),
                 |_| Ok(n - 1),
-                |_, _| Ok(vec![]),
+                |_, _| Ok(Listed::Distances(vec![])),
             );
             assert!(found.is_ok_and(|radius| radius >= 0.0));
         }
@@ -300,10 +391,10 @@ mod tests {
 
     #[test]
     fn ranks_of_shares_begin_at_one() {
-        let ranks = [0.0, 1e-9, 0.1, 0.100_001, 0.5, 1.0].map(|p| rank(p, 10).expect("a share"));
+        let ranks = [0.0, 1e-9, 0.1, 0.100_001, 0.5, 1.0].map(|p| rank(p, 10));
         assert_eq!(ranks, [1, 1, 1, 2, 5, 10]);
         for p in [-0.1, 1.1, f64::NAN] {
-            let error = rank(p, 10).expect_err("no share");
+            let error = check_share(p).expect_err("no share");
             assert!(
                 error.to_string().contains(&format!("quantile: {p}")),
                 "{error}"

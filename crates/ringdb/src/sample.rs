@@ -2,20 +2,30 @@
 //!
 //! Invariant: whether a hit is drawn depends on the seed and on the ids of the hits, and on nothing else.
 
+use std::collections::BinaryHeap;
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
 /// The `k` ids that the seed draws, ascending; all if they are fewer.
-pub(crate) fn draw(mut ids: Vec<u32>, k: usize, seed: u64) -> Vec<u32> {
-    if k < ids.len() {
-        let mut hashed: Vec<(u64, u32)> = ids.iter().map(|&id| (hash(id, seed), id)).collect();
-        // Equal hashes would be drawn by id.
-        hashed.select_nth_unstable(k);
-        ids.clear();
-        ids.extend(hashed[..k].iter().map(|&(_, id)| id));
-        ids.sort_unstable();
+pub(crate) fn draw(ids: Vec<u32>, k: usize, seed: u64) -> Vec<u32> {
+    if k >= ids.len() {
+        return ids;
     }
+    // The largest one first; equal hashes are drawn by id.
+    let mut drawn: BinaryHeap<(u64, u32)> = BinaryHeap::with_capacity(k);
+    for id in ids {
+        let hashed = (hash(id, seed), id);
+        if drawn.len() < k {
+            drawn.push(hashed);
+        } else if let Some(mut largest) = drawn.peek_mut()
+            && hashed < *largest
+        {
+            *largest = hashed;
+        }
+    }
+    let mut ids: Vec<u32> = drawn.into_iter().map(|(_, id)| id).collect();
+    ids.sort_unstable();
     ids
 }
 

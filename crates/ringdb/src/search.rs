@@ -1,16 +1,18 @@
 //! [`Search`]: a query said step by step, with bounds in `f64`, in any order, page by page, with distances on request.
 
-use std::ops::RangeBounds;
+use std::ops::{Bound, ControlFlow, RangeBounds};
 
-use ringdb_index::{Explain, Kernel, Ring};
+use ringdb_index::{Edges, Explain, Histogram, Ring, RowSet};
 
-use crate::derived::DerivedVectors;
 use crate::error::{Result, RingDbError};
+use crate::lookup::Lookup;
 use crate::order::{Cursor, Order, Page};
+use crate::rank;
 use crate::sample;
+use crate::watch::{CancelToken, Progress};
 
 /// A search from one vector. Without bounds it finds everything, without an order by id; of several bounds, orders or
-/// limits the last ones count.
+/// limits the last ones count; bounds that are wrong are told, whatever comes behind them.
 ///
 /// ```
 /// use ringdb::{RingDb, RingDbConfig};
@@ -31,8 +33,7 @@ use crate::sample;
 #[must_use = "a search does nothing until it is run"]
 #[derive(Debug)]
 pub struct Search<'a> {
-    vectors: &'a DerivedVectors,
-    kernel: Kernel,
+    lookup: Lookup<'a>,
     query: &'a [f32],
     /// Errors in the bounds are reported by `run`, so that the steps can be chained.
     ring: Result<Ring>,
@@ -60,25 +61,21 @@ pub struct SearchResult {
     pub explain: Explain,
 }
 
-impl SearchResult {
-    /// The same, nearest first and with distances, as a page of so many hits, all others of which are behind it.
-    pub(crate) fn of_all(mut self, total: u64) -> Self {
-        self.total = total;
-        self.truncated = (self.ids.len() as u64) < total;
-        let last = self.ids.last().zip(self.distances.iter().flatten().last());
-        self.next = last
-            .filter(|_| self.truncated)
-            .map(|(&id, &distance)| Cursor::new(Order::Nearest, id, distance));
-        self
-    }
+/// A vector in the ring, as [`Search::for_each`] hands it out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Hit {
+    /// Its id.
+    pub id: u32,
+    /// Its distance, if the search asked for distances.
+    pub distance: Option<f64>,
 }
 
 impl<'a> Search<'a> {
-    pub(crate) fn new(vectors: &'a DerivedVectors, kernel: Kernel, query: &'a [f32]) -> Self {
+    pub(crate) fn new(lookup: Lookup<'a>, query: &'a [f32]) -> Self {
         let everything = Ring::from_bounds(..).map_err(Into::into);
         Self {
-            vectors,
-            kernel,
+            lookup,
             query,
             ring: everything,
             page: Page::ALL,
@@ -113,6 +110,44 @@ impl<'a> Search<'a> {
         if self.ring.is_ok() {
             self.ring = ring.map_err(Into::into);
         }
+        self
+    }
+
+    /// Finds only vectors of this set: [allowed](RowSet::allow) ones, or all but those that are [denied](RowSet::deny). Of
+    /// several filters the last one counts.
+    ///
+    /// Where few of the vectors next to each other are allowed, only those are read, so a filter of a few makes a search
+    /// faster. Where many are, and in boxes, others are read as well.
+    ///
+    /// ```
+    /// use ringdb::{RingDb, RingDbConfig, RowSet};
+    ///
+    /// # fn main() -> ringdb::Result<()> {
+    /// let mut db = RingDb::new(RingDbConfig::new(1))?;
+    /// db.add_vectors(&[0.0, 0.5, 1.0, 1.5], [(); 4])?;
+    /// let db = db.build()?;
+    /// let itself = RowSet::deny([1]);
+    /// let others = db.search(&db.vector(1)?).within(0.5).filter(&itself).run()?;
+    /// assert_eq!(others.ids, [0, 2]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn filter(mut self, filter: &'a RowSet) -> Self {
+        self.lookup.filter = Some(filter);
+        self
+    }
+
+    /// Makes the search end with [`Cancelled`](crate::RingDbError::Cancelled) when `token` is.
+    pub fn cancel(mut self, token: &'a CancelToken) -> Self {
+        self.lookup.cancel = Some(token);
+        self
+    }
+
+    /// Tells how far the search is, part by part and on the threads that search, so not always in order, and they wait
+    /// for it. Some searches pass over the vectors more than once, and begin to tell anew: those for a radius, and those
+    /// that are ordered and have a limit.
+    pub fn progress(mut self, progress: &'a (dyn Fn(Progress) + Sync)) -> Self {
+        self.lookup.progress = Some(progress);
         self
     }
 
@@ -177,51 +212,40 @@ impl<'a> Search<'a> {
 
     /// Finds every vector in the ring, or a page of them.
     ///
+    /// For a first page of the nearest or farthest, where they are at most a quarter of more than 65 536 hits, and these at
+    /// least a quarter of the vectors, the radius is found first that holds so many, then what lies within; `explain` tells
+    /// of the latter. All other pages in an order by
+    /// distance look at the distances of all hits, and hold 36 bytes for each meanwhile.
+    ///
     /// # Errors
     /// [`InvalidBounds`](crate::RingDbError::InvalidBounds),
     /// [`DimensionMismatch`](crate::RingDbError::DimensionMismatch),
     /// [`NotFinite`](crate::RingDbError::NotFinite) for a coordinate of the query;
-    /// [`InvalidCursor`](crate::RingDbError::InvalidCursor) for one of another order, query or database;
+    /// [`InvalidCursor`](crate::RingDbError::InvalidCursor) for one of another order, or whose vector has another distance
+    /// here, as it has from another query or in another database;
+    /// [`IdOutOfRange`](crate::RingDbError::IdOutOfRange) for a filter of vectors that do not exist;
+    /// [`Cancelled`](crate::RingDbError::Cancelled);
     /// [`Corrupt`](crate::RingDbError::Corrupt) for damage that was not looked for at opening;
     /// [`FloatEnvironment`](crate::RingDbError::FloatEnvironment) for a thread that computes otherwise than
     /// distances are defined.
     pub fn run(self) -> Result<SearchResult> {
-        self.find(|ids| ids)
-    }
-
-    /// Finds the hits and keeps those that are drawn of their ids.
-    fn find(self, draw: impl FnOnce(Vec<u32>) -> Vec<u32>) -> Result<SearchResult> {
-        let Self {
-            vectors,
-            kernel,
-            query,
-            page,
-            ..
-        } = self;
-        let distances = |ids: &[u32]| vectors.distances(query, ids, kernel);
-        let distance = |id: u32| Ok(distances(&[id])?[0]);
-        let ring = self.ring?;
-        page.check(distance)?;
-        let (ids, explain) = vectors.ids(query, &ring, kernel)?;
-        let total = ids.len() as u64;
-        let ids = draw(ids);
-        let is_drawn = (ids.len() as u64) < total;
-        let mut hits = page.cut(ids, distances)?;
-        if self.distances && hits.distances.is_none() {
-            hits.distances = Some(distances(&hits.ids)?);
+        let asked = self.asked()?;
+        let (lookup, query) = (asked.lookup, asked.query);
+        // Where every vector is a hit, they need not be listed to be counted.
+        if asked.is_everything()?
+            && let Some(front) = asked.front(lookup.allowed())?
+        {
+            let (ids, explain) = lookup.ids(query, &front)?;
+            return asked.cut(ids, lookup.allowed(), explain);
         }
-        let next = match hits.ids.last() {
-            Some(&last) if hits.truncated => Some(Cursor::new(page.order, last, distance(last)?)),
-            _ => None,
+        let (ids, explain) = lookup.ids(query, &asked.ring)?;
+        let total = ids.len() as u64;
+        let Some(front) = asked.front(total)? else {
+            return asked.cut(ids, total, explain);
         };
-        Ok(SearchResult {
-            ids: hits.ids,
-            distances: hits.distances.filter(|_| self.distances),
-            total,
-            truncated: hits.truncated || is_drawn,
-            next,
-            explain,
-        })
+        drop(ids);
+        let (ids, explain) = lookup.ids(query, &front)?;
+        asked.cut(ids, total, explain)
     }
 
     /// Draws `k` of the hits, all of them if they are fewer: those whose ids have the smallest SipHash-2-4 under the key of
@@ -246,7 +270,10 @@ impl<'a> Search<'a> {
     /// As [`run`](Self::run); [`NotTaken`](crate::RingDbError::NotTaken) for a limit or a cursor.
     pub fn sample(self, k: usize, seed: u64) -> Result<SearchResult> {
         self.page.check_no_part("sample")?;
-        self.find(|ids| sample::draw(ids, k, seed))
+        let asked = self.asked()?;
+        let (ids, explain) = asked.lookup.ids(asked.query, &asked.ring)?;
+        let total = ids.len() as u64;
+        asked.cut(sample::draw(ids, k, seed), total, explain)
     }
 
     /// How many vectors are in the ring. Their ids are not written down, which makes it faster than
@@ -280,11 +307,251 @@ impl<'a> Search<'a> {
     }
 
     fn counted(self, verb: &'static str) -> Result<Explain> {
+        self.check_no_list(verb)?;
+        let asked = self.asked()?;
+        asked.lookup.explain(asked.query, &asked.ring)
+    }
+
+    /// Hands every hit to `hit` while the search goes on, by id, until that says [`ControlFlow::Break`]. It is called on
+    /// this thread, and nothing is searched meanwhile. Tells how the search went, as far as it went.
+    ///
+    /// In memory there are the ids, and distances if they were asked for, of the hits in as many parts of the vectors as 16
+    /// for each thread; where boxes find them, those of all hits.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use ringdb::{RingDb, RingDbConfig};
+    ///
+    /// # fn main() -> ringdb::Result<()> {
+    /// let mut db = RingDb::new(RingDbConfig::new(1))?;
+    /// db.add_vectors(&[0.0, 0.5, 1.0, 1.5], ["a", "b", "c", "d"].map(String::from))?;
+    /// let db = db.build()?;
+    /// let mut first = Vec::new();
+    /// db.search(&[0.0]).range(0.5..).for_each(|hit| {
+    ///     first.push(hit.id);
+    ///     if first.len() < 2 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    /// })?;
+    /// assert_eq!(first, [1, 2]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), also after some hits were handed out; [`NotTaken`](crate::RingDbError::NotTaken) for an
+    /// order, a limit or a cursor.
+    pub fn for_each(self, mut hit: impl FnMut(Hit) -> ControlFlow<()>) -> Result<Explain> {
+        self.page.check_none("for_each")?;
+        let wants_distances = self.distances;
+        let Asked {
+            lookup,
+            query,
+            ring,
+            ..
+        } = self.asked()?;
+        lookup.visit(query, &ring, |ids| {
+            let distances = match wants_distances {
+                true => lookup.distances(query, ids)?,
+                false => Vec::new(),
+            };
+            for (i, &id) in ids.iter().enumerate() {
+                lookup.check_token()?;
+                let distance = distances.get(i).copied();
+                if hit(Hit { id, distance }).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// How many vectors are at which distances: in one pass, whether each is below the first of `edges`, in a bin from an
+    /// edge, inclusive, to the next, exclusive, or above the last edge, which the last bin holds as well. All counts
+    /// together are as many as there are vectors, or as are allowed.
+    ///
+    /// ```
+    /// use ringdb::{RingDb, RingDbConfig};
+    ///
+    /// # fn main() -> ringdb::Result<()> {
+    /// let mut db = RingDb::new(RingDbConfig::new(1))?;
+    /// db.add_vectors(&[0.0, 0.5, 1.0, 1.5, 2.0, 9.0], [(); 6])?;
+    /// let db = db.build()?;
+    /// let found = db.search(&[0.0]).histogram(&[0.5, 1.0, 2.0])?;
+    /// assert_eq!((found.below, found.counts, found.above), (1, vec![1, 3], 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`count`](Self::count); [`NotTaken`](crate::RingDbError::NotTaken) also for a ring, as the edges are the bounds;
+    /// [`EdgeCount`](crate::RingDbError::EdgeCount) for less than two edges, or more than 65 535;
+    /// [`InvalidBounds`](crate::RingDbError::InvalidBounds) for an edge that is NaN, negative, or not greater than the
+    /// one before. The last one may be infinite.
+    pub fn histogram(self, edges: &[f64]) -> Result<Histogram> {
+        self.check_no_list("histogram")?;
+        let asked = self.asked()?;
+        if !asked.is_everything()? {
+            return Err(RingDbError::NotTaken {
+                verb: "histogram",
+                option: "ring",
+            });
+        }
+        asked.lookup.histogram(asked.query, &Edges::new(edges)?)
+    }
+
+    /// The smallest radius within which there are at least `n` of the hits: the distance of the `n`-th nearest one, and 0
+    /// for 0. The inverse of [`count`](Self::count), found by a few counts and searches.
+    ///
+    /// ```
+    /// use ringdb::{RingDb, RingDbConfig};
+    ///
+    /// # fn main() -> ringdb::Result<()> {
+    /// let mut db = RingDb::new(RingDbConfig::new(1))?;
+    /// db.add_vectors(&[0.0, 0.5, 1.0, 1.5], [(); 4])?;
+    /// let db = db.build()?;
+    /// assert_eq!(db.search(&[0.0]).range(0.5..).radius_for_count(2)?, 1.0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`count`](Self::count); [`TooFewVectors`](crate::RingDbError::TooFewVectors) if there are not so many.
+    pub fn radius_for_count(self, n: u64) -> Result<f64> {
+        self.check_no_list("radius_for_count")?;
+        let asked = self.asked()?;
+        asked.radius(n, asked.total()?)
+    }
+
+    /// The distance that a share `p` of the hits does not exceed, from 0 to 1: that of the rank `max(1, ceil(p n))` of `n`
+    /// hits in ascending order. 0.5 is the lower median, 0 the smallest distance, 1 the largest.
+    ///
+    /// # Errors
+    /// As [`radius_for_count`](Self::radius_for_count), also if there are no hits at all;
+    /// [`InvalidBounds`](crate::RingDbError::InvalidBounds) for a share that is not from 0 to 1.
+    pub fn quantile(self, p: f64) -> Result<f64> {
+        self.check_no_list("quantile")?;
+        let asked = self.asked()?;
+        rank::check_share(p)?;
+        let total = asked.total()?;
+        asked.radius(rank::rank(p, total), total)
+    }
+
+    /// What is asked by `verb` is no list of hits.
+    fn check_no_list(&self, verb: &'static str) -> Result<()> {
         self.page.check_none(verb)?;
         if self.distances {
             let option = "distances";
             return Err(RingDbError::NotTaken { verb, option });
         }
-        self.vectors.explain(self.query, &self.ring?, self.kernel)
+        Ok(())
+    }
+
+    /// The same after a look at everything that may be wrong with it.
+    fn asked(self) -> Result<Asked<'a>> {
+        let Self {
+            lookup,
+            query,
+            page,
+            distances,
+            ..
+        } = self;
+        let ring = self.ring?;
+        lookup.check(query)?;
+        page.check(|id| Ok(lookup.distances(query, &[id])?[0]))?;
+        Ok(Asked {
+            lookup,
+            query,
+            ring,
+            page,
+            distances,
+        })
+    }
+}
+
+/// A search of which everything is in order.
+struct Asked<'a> {
+    lookup: Lookup<'a>,
+    query: &'a [f32],
+    ring: Ring,
+    page: Page,
+    distances: bool,
+}
+
+impl Asked<'_> {
+    /// Whether all vectors that are allowed are hits.
+    fn is_everything(&self) -> Result<bool> {
+        Ok(self.ring == Ring::from_bounds(..)?)
+    }
+
+    /// How many hits there are.
+    fn total(&self) -> Result<u64> {
+        match self.is_everything()? {
+            true => Ok(self.lookup.allowed()),
+            false => Ok(self.lookup.explain(self.query, &self.ring)?.hits()),
+        }
+    }
+
+    /// The distance of the `n`-th nearest of so many hits; 0 for 0.
+    fn radius(&self, n: u64, total: u64) -> Result<f64> {
+        match n {
+            0 => Ok(0.0),
+            _ => rank::radius(&self.lookup, self.query, &self.ring, n, total),
+        }
+    }
+
+    /// The part of the ring that holds the first page, if it takes less to find that than to put all of so many hits in
+    /// order.
+    fn front(&self, total: u64) -> Result<Option<Ring>> {
+        let Page {
+            order,
+            after: None,
+            limit: Some(limit),
+        } = self.page
+        else {
+            return Ok(None);
+        };
+        let limit = (limit as u64).max(1);
+        // Of few hits among many vectors, distances cost less than passes over all vectors.
+        if total <= rank::FEW || limit > total / 4 || total < self.lookup.allowed() / 4 {
+            return Ok(None);
+        }
+        let (start, end) = (self.ring.start_bound(), self.ring.end_bound());
+        let front = match order {
+            Order::Nearest => {
+                let radius = self.radius(limit, total)?;
+                Ring::from_bounds((start.cloned(), Bound::Included(radius)))
+            }
+            Order::Farthest => {
+                let radius = self.radius(total - limit + 1, total)?;
+                Ring::from_bounds((Bound::Included(radius), end.cloned()))
+            }
+            Order::Id | Order::Closest(_) => return Ok(None),
+        };
+        Ok(Some(front?))
+    }
+
+    /// The page, of ids that hold it. There are `total` hits.
+    fn cut(self, ids: Vec<u32>, total: u64, explain: Explain) -> Result<SearchResult> {
+        let Self { lookup, page, .. } = self;
+        let distances = |ids: &[u32]| lookup.distances(self.query, ids);
+        let are_all = ids.len() as u64 == total;
+        let mut hits = page.cut(ids, distances)?;
+        if self.distances && hits.distances.is_none() {
+            hits.distances = Some(distances(&hits.ids)?);
+        }
+        let truncated = hits.truncated || !are_all;
+        let next = match hits.ids.last() {
+            Some(&last) if truncated && page.limit.is_some() => {
+                Some(Cursor::new(page.order, last, distances(&[last])?[0]))
+            }
+            _ => None,
+        };
+        Ok(SearchResult {
+            ids: hits.ids,
+            distances: hits.distances.filter(|_| self.distances),
+            total,
+            truncated,
+            next,
+            explain,
+        })
     }
 }

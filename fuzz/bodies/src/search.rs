@@ -1,13 +1,13 @@
 //! Rings over rows of few numbers, asked in every way and answered by the definition of distance.
 
 use std::fmt::Debug;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use ringdb_index::{
-    Arranged, BOX_DIMS_MAX, BoxFrame, Boxes, CodeFrame, Codes, Encoded, Error, Join, Kernel, Pair,
-    Prefix, PrefixFrame, Ring, Rows, Segment, Trusted, arrange, count, distance, distances, encode,
-    join, join_with, search as search_one, search_many,
+    Arranged, BOX_DIMS_MAX, BoxFrame, Boxes, CodeFrame, Codes, Edges, Encoded, Error, Join, Kernel,
+    Pair, Prefix, PrefixFrame, Ring, RowSet, Rows, Segment, Trusted, arrange, count, distance,
+    distances, encode, histogram, join, join_with, search as search_one, search_many,
 };
 
 /// Coordinates of the rows, at most: enough for several blocks of short rows.
@@ -183,6 +183,8 @@ impl Input {
             // Who only counts may go on with boxes where ids would cost too much.
             let is_alike = segment.has_boxes() || counted == explain;
             assert!(is_alike, "{kernel}: {counted} and {explain}");
+            self.check_some(segment, query, &ring, kernel, &ids);
+            check_bins(segment, query, &ring, kernel);
             let found = distances(rows, query, &ids, kernel).expect("ids of rows");
             let row = |id: u32| rows.row(id).expect("a row");
             for (found, &id) in found.into_iter().zip(&ids) {
@@ -191,6 +193,36 @@ impl Input {
             }
         }
         is_finite
+    }
+
+    /// Where only some rows are allowed, those of all hits that are.
+    fn check_some(
+        &self,
+        segment: Segment<'_>,
+        query: &[f32],
+        ring: &Ring,
+        kernel: Kernel,
+        ids: &[u32],
+    ) {
+        let step = u32::from(self.head.period) % 20 + 1;
+        let some = (0..segment.rows().len() as u32).filter(|id| id % step == 0);
+        for filter in [RowSet::allow(some.clone()), RowSet::deny(some)] {
+            let segment = segment.only(&filter).expect("ids of rows");
+            let expected: Vec<u32> = ids
+                .iter()
+                .copied()
+                .filter(|&id| filter.allows(id))
+                .collect();
+            let (found, explain) =
+                search_one(segment, query, ring, kernel, &Trusted).expect("a legal search");
+            check(
+                &found,
+                &expected,
+                &format!("{kernel}, {filter:?}, {explain}"),
+            );
+            let (hits, _) = count(segment, query, ring, kernel, &Trusted).expect("a legal count");
+            assert_eq!(hits, expected.len() as u64, "{kernel}, {filter:?}");
+        }
     }
 
     fn check_many(&self, segment: Segment<'_>) -> bool {
@@ -465,4 +497,31 @@ impl Boxed {
     fn boxes(&self) -> Boxes<'_> {
         Boxes::new(self.frame, &self.blocks, &self.order).expect("their sizes")
     }
+}
+
+/// The bins between the bounds of a ring, and one half-way.
+fn check_bins(segment: Segment<'_>, query: &[f32], ring: &Ring, kernel: Kernel) {
+    let value = |bound: Bound<&f64>| match bound {
+        Bound::Included(&value) | Bound::Excluded(&value) => value,
+        Bound::Unbounded => f64::INFINITY,
+    };
+    let (low, high) = (value(ring.start_bound()), value(ring.end_bound()));
+    let mut edges = vec![low, low + (high - low) / 2.0, high];
+    edges.dedup();
+    let Ok(of) = Edges::new(&edges) else {
+        return;
+    };
+    let found = histogram(segment, query, &of, kernel, &Trusted).expect("a legal histogram");
+    let mut expected = vec![0; edges.len() + 1];
+    let rows = segment.rows();
+    for row in (0..rows.len() as u32).filter_map(|id| rows.row(id)) {
+        let d = distance(row, query);
+        let slot = edges.partition_point(|&edge| edge <= d);
+        // The last bin holds its upper edge.
+        expected[slot - usize::from(edges.last() == Some(&d))] += 1;
+    }
+    let mut counts = vec![found.below];
+    counts.extend(found.counts);
+    counts.push(found.above);
+    assert_eq!(counts, expected, "{kernel}, {edges:?}, {}", found.explain);
 }

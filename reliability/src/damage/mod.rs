@@ -6,6 +6,7 @@
 //! directory.
 
 mod mutant;
+mod questions;
 mod answers;
 mod layout;
 

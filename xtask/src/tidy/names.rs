@@ -14,12 +14,15 @@ const STORAGE: &str = "crates/ringdb-storage/src/";
 const INDEX: &str = "crates/ringdb-index/src/";
 const NPY: &str = "crates/ringdb-npy/src/";
 const FACADE: &str = "crates/ringdb/src/";
+/// Where a database has its threads.
+const POOL: &str = "crates/ringdb/src/pool.rs";
 const KERNELS: &[&str] = &["crates/ringdb-index/src/kernel/"];
 const PARALLEL: &[&str] = &[
     "crates/ringdb-index/src/build.rs",
     "crates/ringdb-index/src/arrange.rs",
     "crates/ringdb-index/src/choose.rs",
     "crates/ringdb-index/src/search.rs",
+    "crates/ringdb-index/src/many.rs",
 ];
 
 const BANS: &[Ban] = &[
@@ -108,6 +111,11 @@ const BANS: &[Ban] = &[
         name: "rayon",
         within: INDEX,
         allowed: PARALLEL,
+    },
+    Ban {
+        name: "rayon",
+        within: FACADE,
+        allowed: &[POOL],
     },
     Ban {
         name: "std::arch",
@@ -465,7 +473,7 @@ mod tests {
         check_absent(FACADE_ROOT, &[FACADE_ROOT]);
         check_absent(UNSAFE_FILES[0], &[UNSAFE_FILES[0]]);
         check_absent(PARALLEL[0], &[PARALLEL[0]]);
-        check_absent("crates/ringdb/", &[FACADE, FACADE_ROOT]);
+        check_absent("crates/ringdb/", &[FACADE, FACADE_ROOT, POOL]);
     }
 
     fn check_unsafe(path: &str, text: &str, expected: &[usize]) {

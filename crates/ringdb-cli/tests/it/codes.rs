@@ -141,6 +141,7 @@ fn an_explanation_in_json_ends_each_query() {
         let names: Vec<&str> = explain.keys().map(String::as_str).collect();
         let mut expected = [
             "boxes",
+            "filter",
             "prefix",
             "codes",
             "fine",

@@ -10,12 +10,11 @@
 
 use std::arch::x86_64::*;
 
-use super::boxes;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
-use super::codes::{self, CodeChunk, CodeLanes, Judged, Masks};
+use super::codes::{self, CodeChunk, CodeLanes, Judged};
 use super::lanes::{self, Lanes};
 use super::prefix::{self, PrefixChunk, PrefixLanes};
-use crate::boxes::{BLOCK_TILES, BoxQuery};
+use super::work::Work;
 use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, FramedRows, GROUP, LINE, Line, TILE_ROWS};
 use crate::prefix::{PrefixFrame, PrefixQuery};
 use crate::ring::Thresholds;
@@ -51,14 +50,9 @@ impl Avx2 {
         unsafe { judge_tiles(self, chunk, judged) }
     }
 
-    pub(super) fn judge_boxes(self, lines: &[Line], query: &BoxQuery) -> Masks {
+    pub(super) fn run<W: Work>(self, work: W) -> W::Output {
         // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
-        unsafe { judge_boxes(lines, query) }
-    }
-
-    pub(super) fn judge_block(self, lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
-        // SAFETY: as in `hits`, AVX2 and FMA are there because `self` is.
-        unsafe { judge_block(lines, query) }
+        unsafe { run(self, work) }
     }
 
     pub(super) fn judge_prefixes(self, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
@@ -152,13 +146,8 @@ fn judge_tiles(lanes: Avx2, chunk: &CodeChunk<'_>, judged: &mut Judged) {
 }
 
 #[target_feature(enable = "avx2,fma,popcnt")]
-fn judge_boxes(lines: &[Line], query: &BoxQuery) -> Masks {
-    boxes::judge_boxes(lines, query)
-}
-
-#[target_feature(enable = "avx2,fma,popcnt")]
-fn judge_block(lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
-    boxes::judge_block(lines, query)
+fn run<W: Work>(lanes: Avx2, work: W) -> W::Output {
+    work.on(lanes)
 }
 
 #[target_feature(enable = "avx2,fma,popcnt")]
@@ -412,9 +401,10 @@ mod tests {
     use crate::distance::check_environment;
     use crate::error::Error;
     use crate::kernel::{Kernel, Prepared};
+    use crate::many::search_many;
     use crate::ring::Ring;
     use crate::rows::Rows;
-    use crate::search::{distances, distances_of_span, ring_ids, search_many};
+    use crate::search::{distances, distances_of_span, ring_ids};
     use crate::segment::Segment;
     use crate::span::{Ask, Field, Trusted};
 

@@ -10,12 +10,11 @@
 
 use std::arch::x86_64::*;
 
-use super::boxes;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
 use super::codes::{self, CodeChunk, CodeLanes, Judged, Masks};
 use super::lanes::{self, Lanes};
 use super::prefix::{self, PrefixChunk, PrefixLanes};
-use crate::boxes::{BLOCK_TILES, BoxQuery};
+use super::work::Work;
 use crate::code::{
     BATCH_QUERIES, CodeBatch, CodeQuery, FramedRows, GROUP, HALF_QUERIES, LINE, Limits, Line,
     TAIL_LINES, TILE_ROWS, Tier,
@@ -63,14 +62,9 @@ impl Avx512 {
         unsafe { judge_tiles(self, chunk, judged) }
     }
 
-    pub(super) fn judge_boxes(self, lines: &[Line], query: &BoxQuery) -> Masks {
+    pub(super) fn run<W: Work>(self, work: W) -> W::Output {
         // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
-        unsafe { judge_boxes(lines, query) }
-    }
-
-    pub(super) fn judge_block(self, lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
-        // SAFETY: as in `hits`, AVX-512 and its parts are there because `self` is.
-        unsafe { judge_block(lines, query) }
+        unsafe { run(self, work) }
     }
 
     pub(super) fn judge_prefixes(self, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
@@ -164,13 +158,8 @@ fn judge_tiles(lanes: Avx512, chunk: &CodeChunk<'_>, judged: &mut Judged) {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
-fn judge_boxes(lines: &[Line], query: &BoxQuery) -> Masks {
-    boxes::judge_boxes(lines, query)
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]
-fn judge_block(lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
-    boxes::judge_block(lines, query)
+fn run<W: Work>(lanes: Avx512, work: W) -> W::Output {
+    work.on(lanes)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,popcnt")]

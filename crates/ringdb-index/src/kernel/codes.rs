@@ -33,7 +33,7 @@ use crate::ring::Thresholds;
 pub(crate) const CHUNK_TILES: usize = CHUNK_ROWS / TILE_ROWS;
 
 /// How many rows ahead single rows are asked for: enough to cover the time of a read from memory.
-const AHEAD: usize = 24;
+pub(super) const AHEAD: usize = 24;
 
 /// What an instruction set has to be able to do with codes.
 pub(super) trait CodeLanes: Lanes {
@@ -125,6 +125,25 @@ impl Judged {
             left = left.saturating_sub(TILE_ROWS);
         }
         (self.n_inside, self.n_unsure) = (0, rows as u32);
+    }
+
+    /// The same, where only the rows of these masks are unsure, which are so many.
+    pub(crate) fn begin_with(&mut self, rows: &[u16; CHUNK_TILES], n: usize) {
+        for (masks, &unsure) in self.masks.iter_mut().zip(rows) {
+            *masks = Masks { inside: 0, unsure };
+        }
+        (self.n_inside, self.n_unsure) = (0, n as u32);
+    }
+
+    /// Forgets what is known of all rows but those of these masks.
+    pub(crate) fn keep(&mut self, rows: &[u16]) {
+        (self.n_inside, self.n_unsure) = (0, 0);
+        for (masks, &kept) in self.masks.iter_mut().zip(rows) {
+            masks.inside &= kept;
+            masks.unsure &= kept;
+            self.n_inside += masks.inside.count_ones();
+            self.n_unsure += masks.unsure.count_ones();
+        }
     }
 
     /// What was found of a tile, for the rows in it that were unsure.
@@ -298,10 +317,9 @@ pub(super) fn judge_fine<L: CodeLanes>(
     judged: &mut Judged,
     left: &mut [u16; CHUNK_ROWS],
 ) -> usize {
-    let CodeChunk { tiles, query, .. } = *chunk;
+    let query = chunk.query;
     let stride = fine.len() / chunk.rows.max(1);
     let codes_of = |row: u16| &fine[usize::from(row) * stride..][..stride];
-    let tile_lines = query.groups + TAIL_LINES;
     let mut n = 0;
     for &row in unsure.iter().take(AHEAD) {
         lanes.prefetch(codes_of(row));
@@ -310,16 +328,10 @@ pub(super) fn judge_fine<L: CodeLanes>(
         if let Some(&ahead) = unsure.get(i + AHEAD) {
             lanes.prefetch(codes_of(ahead));
         }
-        let (tile, r) = (usize::from(row) / TILE_ROWS, usize::from(row) % TILE_ROWS);
-        let Some(tail) = tiles[tile * tile_lines + query.groups..].first_chunk() else {
+        let Some((of_row, dot)) = fine_row(lanes, chunk, codes_of(row), judged, row) else {
             return n;
         };
-        let of_row = TileTail::fine_row(tail, r);
-        let fine_dot = lanes
-            .fine_dot(codes_of(row), query)
-            .wrapping_sub(query.bias);
-        let dot = 254 * i64::from(judged.dots[tile % CHUNK_TILES][r]) + i64::from(fine_dot);
-        match verdict(&query.fine, &query.limits, of_row, dot as f32) {
+        match verdict(&query.fine, &query.limits, of_row, dot) {
             Verdict::Inside => judged.set_inside(row),
             Verdict::Outside => {}
             Verdict::Unsure => {
@@ -329,6 +341,26 @@ pub(super) fn judge_fine<L: CodeLanes>(
         }
     }
     n
+}
+
+/// Squared norm, step and `beta` of a row with these fine codes, and the dot product of code and fine code with the query;
+/// `None` if there is no such row.
+#[inline(always)]
+pub(super) fn fine_row<L: CodeLanes>(
+    lanes: L,
+    chunk: &CodeChunk<'_>,
+    codes: &[u8],
+    judged: &Judged,
+    row: u16,
+) -> Option<([f32; 3], f32)> {
+    let CodeChunk { tiles, query, .. } = *chunk;
+    let tile_lines = query.groups + TAIL_LINES;
+    let (tile, r) = (usize::from(row) / TILE_ROWS, usize::from(row) % TILE_ROWS);
+    let tail = tiles[tile * tile_lines + query.groups..].first_chunk()?;
+    let of_row = TileTail::fine_row(tail, r);
+    let fine_dot = lanes.fine_dot(codes, query).wrapping_sub(query.bias);
+    let dot = 254 * i64::from(judged.dots[tile % CHUNK_TILES][r]) + i64::from(fine_dot);
+    Some((of_row, dot as f32))
 }
 
 /// The rows `unsure` of the chunk by their coordinates.

@@ -7,8 +7,10 @@
 
 use std::fmt;
 
+use crate::bins::{CodeBins, Tally};
 use crate::boxes::{BLOCK_TILES, BoxQuery};
-use crate::code::{BATCH_QUERIES, CodeBatch, FramedRows, Line};
+use crate::code::{BATCH_QUERIES, CodeBatch, FramedRows, Line, TILE_ROWS};
+use crate::edges::Edges;
 use crate::prefix::PrefixFrame;
 use crate::ring::Thresholds;
 
@@ -20,7 +22,10 @@ mod lanes;
 
 mod codes;
 mod prefix;
+
+mod work;
 mod boxes;
+mod bins;
 
 mod scalar;
 
@@ -34,9 +39,14 @@ mod neon;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bins::PlaceFine;
 pub(crate) use chunk::{CHUNK_ROWS, Chunk, Prepared};
-pub(crate) use codes::{CodeChunk, Judged, Masks, existing};
+pub(crate) use codes::{CHUNK_TILES, CodeChunk, Judged, Masks, existing};
 pub(crate) use prefix::PrefixChunk;
+
+use bins::{PlaceRows, PlaceTiles};
+use boxes::{JudgeBlock, JudgeBoxes, PlaceBlock, SumBoxes};
+use work::Work;
 
 /// An inner loop for one instruction set, proven to run on this processor.
 ///
@@ -121,27 +131,87 @@ impl Kernel {
 
     /// What is known of the rows in sixteen boxes; that of boxes which do not exist is arbitrary.
     pub(crate) fn judge_boxes(self, lines: &[Line], query: &BoxQuery) -> Masks {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx512(set) => set.judge_boxes(lines, query),
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx2(set) => set.judge_boxes(lines, query),
-            #[cfg(target_arch = "aarch64")]
-            Set::Neon(set) => set.judge_boxes(lines, query),
-            Set::Scalar(set) => set.judge_boxes(lines, query),
-        }
+        self.run(JudgeBoxes { lines, query })
     }
 
     /// A bit for each row of a block that is inside; that of rows which do not exist is arbitrary.
     pub(crate) fn judge_block(self, lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
+        self.run(JudgeBlock { lines, query })
+    }
+
+    /// The sums of the nearest and of the farthest point of sixteen boxes; those of boxes which do not exist are
+    /// arbitrary.
+    pub(crate) fn sum_boxes(self, lines: &[Line], query: &BoxQuery) -> [[f64; TILE_ROWS]; 2] {
+        self.run(SumBoxes { lines, query })
+    }
+
+    /// Puts the rows of a block for which a bit is set into bins.
+    pub(crate) fn place_block(
+        self,
+        lines: &[Line],
+        query: &BoxQuery,
+        rows: [u16; BLOCK_TILES],
+        edges: &Edges,
+        tally: &mut Tally,
+    ) {
+        self.run(PlaceBlock {
+            lines,
+            query,
+            rows,
+            edges,
+            tally,
+        });
+    }
+
+    /// Puts rows of a chunk of tiles that are unsure into bins, by their codes. Those that stay unsure may be in
+    /// several.
+    pub(crate) fn place_tiles(
+        self,
+        chunk: &CodeChunk<'_>,
+        bins: &CodeBins,
+        judged: &mut Judged,
+        tally: &mut Tally,
+    ) {
+        self.run(PlaceTiles {
+            chunk,
+            bins,
+            judged,
+            tally,
+        });
+    }
+
+    /// The same of rows by their fine codes. Returns how many are unsure still.
+    pub(crate) fn place_fine(self, rows: PlaceFine<'_>) -> usize {
+        self.run(rows)
+    }
+
+    /// The same of these rows by the coordinates of the chunk.
+    pub(crate) fn place_rows(
+        self,
+        coordinates: &[f32],
+        query: &Prepared,
+        edges: &Edges,
+        rows: &[u16],
+        tally: &mut Tally,
+    ) {
+        self.run(PlaceRows {
+            coordinates,
+            query,
+            edges,
+            rows,
+            tally,
+        });
+    }
+
+    fn run<W: Work>(self, work: W) -> W::Output {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512(set) => set.judge_block(lines, query),
+            Set::Avx512(set) => set.run(work),
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2(set) => set.judge_block(lines, query),
+            Set::Avx2(set) => set.run(work),
             #[cfg(target_arch = "aarch64")]
-            Set::Neon(set) => set.judge_block(lines, query),
-            Set::Scalar(set) => set.judge_block(lines, query),
+            Set::Neon(set) => set.run(work),
+            Set::Scalar(set) => set.run(work),
         }
     }
 

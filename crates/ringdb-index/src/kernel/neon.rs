@@ -11,12 +11,11 @@
 use std::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
-use super::boxes;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
-use super::codes::{self, CodeChunk, CodeLanes, Judged, Masks};
+use super::codes::{self, CodeChunk, CodeLanes, Judged};
 use super::lanes::{self, Lanes};
 use super::prefix::{self, PrefixChunk, PrefixLanes};
-use crate::boxes::{BLOCK_TILES, BoxQuery};
+use super::work::Work;
 use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, FramedRows, GROUP, Line, TILE_ROWS};
 use crate::prefix::{PrefixFrame, PrefixQuery};
 use crate::ring::Thresholds;
@@ -46,14 +45,9 @@ impl Neon {
         unsafe { judge_tiles(self, chunk, judged) }
     }
 
-    pub(super) fn judge_boxes(self, lines: &[Line], query: &BoxQuery) -> Masks {
+    pub(super) fn run<W: Work>(self, work: W) -> W::Output {
         // SAFETY: as in `hits`, NEON is there because `self` is.
-        unsafe { judge_boxes(lines, query) }
-    }
-
-    pub(super) fn judge_block(self, lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
-        // SAFETY: as in `hits`, NEON is there because `self` is.
-        unsafe { judge_block(lines, query) }
+        unsafe { run(self, work) }
     }
 
     pub(super) fn judge_prefixes(self, chunk: &PrefixChunk<'_>, judged: &mut Judged) {
@@ -147,13 +141,8 @@ fn judge_tiles(lanes: Neon, chunk: &CodeChunk<'_>, judged: &mut Judged) {
 }
 
 #[target_feature(enable = "neon")]
-fn judge_boxes(lines: &[Line], query: &BoxQuery) -> Masks {
-    boxes::judge_boxes(lines, query)
-}
-
-#[target_feature(enable = "neon")]
-fn judge_block(lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
-    boxes::judge_block(lines, query)
+fn run<W: Work>(lanes: Neon, work: W) -> W::Output {
+    work.on(lanes)
 }
 
 #[target_feature(enable = "neon")]

@@ -4,7 +4,7 @@
 //! words, for a chunk of tiles:
 //!
 //! ```text
-//! for each tile:                        one stream of reads, no call
+//! for each tile with unsure rows:       one stream of reads, no call
 //!     dots = prefixes . p               sixteen rows at once
 //!     inside, unsure = judge(dots)      a bit for each row
 //! ```
@@ -45,6 +45,9 @@ pub(super) fn judge_prefixes<L: PrefixLanes>(
     let query = chunk.query;
     let lines = query.groups + tail_lines(query.is_rotated);
     for (i, tile) in chunk.tiles.chunks_exact(lines).enumerate() {
+        if judged.unsure_in(i) == 0 {
+            continue;
+        }
         let (codes, tail) = tile.split_at(query.groups);
         let dots = lanes.nibble_dots(codes, query);
         judged.narrow(i, lanes.judge_prefix(tail, query, &dots));

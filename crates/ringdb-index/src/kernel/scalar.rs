@@ -4,13 +4,12 @@
 //! Invariant: safe code without intrinsics; the compiler may vectorise it but, as Rust never
 //! contracts floating-point operations, not change a bit.
 
-use super::boxes;
 use super::chunk::{CHUNK_ROWS, Chunk, Prepared};
-use super::codes::{self, CodeChunk, CodeLanes, Judged, Masks};
+use super::codes::{self, CodeChunk, CodeLanes, Judged};
 use super::lanes::{self, Lanes};
 use super::narrow::tree;
 use super::prefix::{self, PrefixChunk, PrefixLanes};
-use crate::boxes::{BLOCK_TILES, BoxQuery};
+use super::work::Work;
 use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, FramedRows, GROUP, Line, TILE_ROWS};
 use crate::prefix::{NIBBLE_GROUP, PrefixFrame, PrefixQuery};
 use crate::ring::Thresholds;
@@ -32,12 +31,8 @@ impl Scalar {
         codes::judge_tiles(self, chunk, judged);
     }
 
-    pub(super) fn judge_boxes(self, lines: &[Line], query: &BoxQuery) -> Masks {
-        boxes::judge_boxes(lines, query)
-    }
-
-    pub(super) fn judge_block(self, lines: &[Line], query: &BoxQuery) -> [u16; BLOCK_TILES] {
-        boxes::judge_block(lines, query)
+    pub(super) fn run<W: Work>(self, work: W) -> W::Output {
+        work.on(self)
     }
 
     pub(super) fn judge_prefixes(self, chunk: &PrefixChunk<'_>, judged: &mut Judged) {

@@ -14,7 +14,7 @@ use crate::data::{KINDS, Kind};
 use crate::{SEED, bounds_at, is_inside, kernels};
 
 /// Rows with their boxes.
-struct Boxed {
+pub(crate) struct Boxed {
     data: Vec<f32>,
     frame: BoxFrame,
     blocks: Vec<u8>,
@@ -22,7 +22,7 @@ struct Boxed {
 }
 
 impl Boxed {
-    fn new(data: Vec<f32>, dims: usize) -> Self {
+    pub(crate) fn new(data: Vec<f32>, dims: usize) -> Self {
         let rows = Rows::new(&data, dims).expect("whole rows");
         let (mut blocks, mut order) = (Vec::new(), Vec::new());
         arrange(rows, |more: Arranged<'_>| {
@@ -46,7 +46,7 @@ impl Boxed {
         Rows::new(&self.data, self.frame.dims()).expect("whole rows")
     }
 
-    fn segment(&self) -> Segment<'_> {
+    pub(crate) fn segment(&self) -> Segment<'_> {
         let boxes = Boxes::new(self.frame, &self.blocks, &self.order).expect("their sizes");
         let segment = Segment::new(self.rows()).and_boxes(boxes);
         segment.expect("boxes of these rows")

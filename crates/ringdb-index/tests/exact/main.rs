@@ -6,6 +6,8 @@ mod boxed;
 mod coded;
 mod cost;
 mod data;
+mod filtered;
+mod histogram;
 mod join;
 mod many;
 mod scan;

@@ -244,11 +244,11 @@ fn errors_carry_their_values_in_the_text() {
     );
     check(
         Ring::between(0.0, -1.0).expect_err("negative"),
-        "invalid ring bound, d_max: -1",
+        "invalid bound, d_max: -1",
     );
     check(
         Ring::between(3.0, 1.0).expect_err("inverted"),
-        "invalid ring bound, d_min greater than d_max: 3",
+        "invalid bound, d_min greater than d_max: 3",
     );
     check(
         Error::TooManyRows { rows: 5, max: 4 },

@@ -21,3 +21,4 @@ mod python;
 mod queries;
 mod rebuilt;
 mod support;
+mod verbs;

@@ -1,0 +1,76 @@
+//! A scan of rows of which only some are allowed, on one thread.
+//!
+//! Invariant: no row is found that is not allowed, and where none of a chunk is, nothing of it is read.
+
+use std::ops::Range;
+
+use crate::code::TILE_ROWS;
+use crate::explain::{Tier, TierReport};
+use crate::kernel::{CHUNK_ROWS, CHUNK_TILES, Chunk, Judged};
+use crate::plan::Costs;
+use crate::row_set::RowSet;
+use crate::span::{Ask, Field, Found, Guard};
+
+impl<G: Guard> Field<'_, G> {
+    /// By the coordinates of the rows that are allowed, or, where they are many, by those of all.
+    pub(crate) fn scan_allowed(
+        &self,
+        filter: &RowSet,
+        ask: &Ask,
+        span: Range<usize>,
+        found: &mut Found,
+    ) -> Result<(), G::Error> {
+        let costs = Costs::new(self.rows.dims());
+        let mut masks = [0; CHUNK_TILES];
+        let (mut judged, mut picked) = (Judged::new(), [0; CHUNK_ROWS]);
+        for first in span.clone().step_by(CHUNK_ROWS) {
+            let rows = first..span.end.min(first + CHUNK_ROWS);
+            let allowed = filter.masks(rows.clone(), &mut masks);
+            let by_filter = TierReport::of(rows.len(), 0, allowed, 0);
+            found.explain.add(Tier::Filter, by_filter);
+            if costs.prefer_picks(allowed, rows.len()) {
+                judged.begin_with(&masks, allowed);
+                let n = judged.unsure(rows.len().div_ceil(TILE_ROWS), &mut picked);
+                self.look_at_rows(ask, rows, &picked[..n], &mut judged, found)?;
+            } else {
+                self.scan_and_keep(ask, rows, &masks, allowed, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A chunk of which many rows are allowed.
+    fn scan_and_keep(
+        &self,
+        ask: &Ask,
+        rows: Range<usize>,
+        masks: &[u16; CHUNK_TILES],
+        allowed: usize,
+        found: &mut Found,
+    ) -> Result<(), G::Error> {
+        self.guard.rows(rows.clone())?;
+        let (first, coordinates) = (rows.start, self.rows.coordinates(rows));
+        let chunk = Chunk {
+            coordinates,
+            first_id: first as u32,
+            query: &ask.query,
+            thresholds: ask.thresholds,
+        };
+        let mut ids = [0; CHUNK_ROWS];
+        let n_found = self.kernel.hits(&chunk, &mut ids);
+        let mut n = 0;
+        for i in 0..n_found {
+            let id = ids[i];
+            let row = id as usize - first;
+            // Always written, as in the scan itself: a branch would be mispredicted for many of them.
+            ids[n] = id;
+            n += usize::from(masks[row / TILE_ROWS] >> (row % TILE_ROWS) & 1);
+        }
+        if found.wants_ids {
+            found.ids.extend_from_slice(&ids[..n]);
+        }
+        let report = TierReport::of(allowed, n, 0, size_of_val(coordinates));
+        found.explain.add(Tier::Scan, report);
+        Ok(())
+    }
+}
