@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use ringdb::{Boxes, Codes};
 
 use crate::csv::{self, LatLon};
-use crate::questions::{self, Count, Knn, Query, Sample};
+use crate::questions::{self, Count, Knn, Profile, Query, Sample};
 
 /// Finds all vectors at a distance between two bounds, exactly.
 #[derive(Debug, Parser)]
@@ -43,6 +43,9 @@ pub(crate) enum Command {
     /// Draws some of the vectors in a ring, the same ones for the same seed
     #[command(after_help = EXIT_CODES, after_long_help = questions::HELP)]
     Sample(Box<Sample>),
+    /// Shows how many vectors are at which distances, and which radius holds how many
+    #[command(after_help = EXIT_CODES, after_long_help = questions::HELP)]
+    Profile(Box<Profile>),
     /// Shows what a database holds, after checking all that it opens
     #[command(after_help = EXIT_CODES)]
     Info(Opened),
@@ -206,7 +209,8 @@ pub(crate) struct Source {
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) vectors: Option<PathBuf>,
     /// Places on earth, in UTF-8 with the names of the columns in the first line; the columns that --lat-lon does not
-    /// name become the payloads, as JSON objects of strings. What is between quotes may go over several lines
+    /// name become the payloads, as JSON objects of strings. A field that begins with a quote goes on
+    /// to the next one, over several lines if need be: a stray one may take in rows
     #[arg(long, value_name = "FILE.csv", requires = "lat_lon")]
     pub(crate) csv: Option<PathBuf>,
 }

@@ -3,20 +3,16 @@
 //! Invariant: every query ends with how many hits there are in all, whatever is shown of them; `count` shows nothing but
 //! that number.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
-use indicatif::ProgressBar;
-use ringdb::{
-    Explain, OpenOptions, PayloadCodec, Ring, RingDbError, SealedRingDb, Search, SearchResult,
-    Tier, TierReport, geo,
-};
+use ringdb::{Explain, OpenOptions, PayloadCodec, Ring, SealedRingDb, Search, SearchResult, geo};
 
 use crate::args::Opened;
 use crate::error::Error;
+use crate::explain;
 use crate::lines::check_json;
-use crate::npy;
-use crate::place::{self, Place};
-use crate::questions::{Asked, Count, Knn, Query, Sample, Sort, Vector};
+use crate::questions::{Asked, Count, Knn, Query, Sample, Sort};
+use crate::start::{self, Start};
 use crate::text::{self, counted, grouped, one_line};
 
 pub(crate) fn query(args: &Query, out: &mut impl Write) -> Result<(), Error> {
@@ -43,7 +39,7 @@ pub(crate) fn sample(args: &Sample, out: &mut impl Write) -> Result<(), Error> {
         seed,
         sort,
     };
-    ask(&args.asked, verb, false, args.json, out)
+    ask(&args.asked, verb, args.left_out.not_self, args.json, out)
 }
 
 /// What is asked of each vector that is measured from.
@@ -76,19 +72,11 @@ fn ask(
     json: bool,
     out: &mut impl Write,
 ) -> Result<(), Error> {
-    let dir = &args.opened.db;
     let db = open(&args.opened)?;
-    if args.km {
-        place::check_database(dir, &db)?;
-    }
-    let failed = |source| Error::Query {
-        path: dir.clone(),
-        source,
-    };
-    let failed = |error| Error::library(error, failed);
     let mut report = Report {
         args,
         verb,
+        not_self,
         json,
         db: &db,
         out,
@@ -96,42 +84,9 @@ fn ask(
         terminal_width: text::terminal_width(),
         told_codec: false,
     };
-    if let Some(id) = args.from.id {
-        let vector = db.vector(id).map_err(failed)?;
-        report.ask(None, &vector, not_self.then_some(id), failed)?;
-    }
-    if let Some(Vector(vector)) = &args.from.vector {
-        report.check(vector, || "the vector of --vector".into())?;
-        report.ask(None, vector, None, failed)?;
-    }
-    if let Some(Place(point)) = &args.from.place {
-        report.ask(None, point, None, failed)?;
-    }
-    if let Some(path) = &args.from.vectors {
-        let file = npy::open(path)?;
-        let vectors = npy::parse(path, file.bytes())?;
-        // A file of other vectors is a mistake also where there is none to fail.
-        if vectors.dims() != db.dims() {
-            return Err(Error::Dims {
-                vectors: path.clone(),
-                found: vectors.dims(),
-                db: dir.clone(),
-                dims: db.dims(),
-            });
-        }
-        if vectors.is_empty() && !json && !matches!(verb, Verb::Count { .. }) {
-            writeln!(report.out, "0 queries")?;
-        }
-        let bar = bar(vectors.len(), args.explain);
-        vectors.for_each_row(|row, vector| {
-            bar.inc(1);
-            report.check(vector, || format!("{} row {row}", path.display()))?;
-            report.ask(Some(row), vector, None, |source| Error::Row {
-                path: path.clone(),
-                row,
-                source,
-            })
-        })?;
+    let queries = start::for_each(args, &db, |start| report.ask(start))?;
+    if queries == 0 && !json && !matches!(verb, Verb::Count { .. }) {
+        writeln!(out, "0 queries")?;
     }
     Ok(())
 }
@@ -146,14 +101,6 @@ pub(crate) fn open(args: &Opened) -> Result<SealedRingDb, Error> {
             false => Error::library(error, |source| Error::Open { path, source }),
         }
     })
-}
-
-/// A bar on the terminal that also shows the hits, or the explanations, would be in their way.
-fn bar(queries: usize, explain: bool) -> ProgressBar {
-    match explain || io::stdout().is_terminal() {
-        true => ProgressBar::hidden(),
-        false => ProgressBar::new(queries as u64),
-    }
 }
 
 pub(crate) struct Hit {
@@ -178,36 +125,11 @@ fn sorted(search: Search<'_>, sort: Sort) -> Search<'_> {
     }
 }
 
-/// What a search did as a JSON object: every tier, also one that saw no rows.
-fn explain_json(explain: &Explain) -> String {
-    let tiers = Tier::ALL.map(|tier| {
-        let TierReport {
-            rows,
-            outside,
-            inside,
-            unsure,
-            bytes,
-            ..
-        } = explain.tier(tier);
-        let name = tier.name();
-        format!(
-            "\"{name}\":{{\"rows\":{rows},\"outside\":{outside},\"inside\":{inside},\
-             \"unsure\":{unsure},\"bytes\":{bytes}}}"
-        )
-    });
-    let (spans, switched) = (explain.spans(), explain.switched());
-    let (left_boxes, left_prefix) = (explain.left_boxes(), explain.left_prefix());
-    format!(
-        "{{{},\"spans\":{spans},\"left_boxes\":{left_boxes},\"left_prefix\":{left_prefix},\
-         \"switched\":{switched}}}",
-        tiers.join(",")
-    )
-}
-
 /// Writes the hits of one query after the other.
 struct Report<'a, W> {
     args: &'a Asked,
     verb: Verb,
+    not_self: bool,
     json: bool,
     db: &'a SealedRingDb,
     out: &'a mut W,
@@ -218,14 +140,6 @@ struct Report<'a, W> {
 }
 
 impl<'a, W: Write> Report<'a, W> {
-    /// Looks at a vector before it is measured from.
-    fn check(&self, vector: &[f32], name: impl FnOnce() -> String) -> Result<(), Error> {
-        match self.args.km {
-            true => place::check_vector(vector, name),
-            false => Ok(()),
-        }
-    }
-
     /// What the column and the member with the distances are called.
     fn unit(&self) -> &'static str {
         match self.args.km {
@@ -234,30 +148,26 @@ impl<'a, W: Write> Report<'a, W> {
         }
     }
 
-    /// Asks one query and writes what was found, but for the vector that is left out.
-    fn ask(
-        &mut self,
-        query: Option<usize>,
-        vector: &[f32],
-        left_out: Option<u32>,
-        failed: impl FnOnce(RingDbError) -> Error,
-    ) -> Result<(), Error> {
-        let search = self.db.search(vector);
+    /// Asks one query and writes what was found.
+    fn ask(&mut self, start: Start<'_>) -> Result<(), Error> {
+        let query = start.query();
+        let filter = start.filter(self.not_self);
+        let search = filter
+            .iter()
+            .fold(self.db.search(start.vector), Search::filter);
         let found = match self.verb {
             Verb::Count { ring } => {
-                let explain = search.in_ring(ring).explain().map_err(failed)?;
-                self.tell(query, &explain);
-                // It is at distance 0 from itself.
-                let left_out = left_out.is_some() && ring.contains(0.0);
-                let count = explain.hits().saturating_sub(u64::from(left_out));
-                writeln!(self.out, "{count}")?;
+                let explain = search.in_ring(ring).explain();
+                let explain = explain.map_err(|error| start.failed(error))?;
+                explain::tell(self.args, query, &explain);
+                writeln!(self.out, "{}", explain.hits())?;
                 return Ok(());
             }
-            Verb::Query { ring, sort, .. } => sorted(search.in_ring(ring), sort).run(),
-            // One more, for one that is left out.
-            Verb::Knn { k } => self
-                .db
-                .knn(vector, k.saturating_add(left_out.iter().count())),
+            Verb::Query { ring, limit, sort } => {
+                let search = sorted(search.in_ring(ring), sort);
+                limit.into_iter().fold(search, Search::limit).run()
+            }
+            Verb::Knn { k } => sorted(search, Sort::Distance).limit(k).run(),
             Verb::Sample {
                 ring,
                 k,
@@ -265,23 +175,12 @@ impl<'a, W: Write> Report<'a, W> {
                 sort,
             } => sorted(search.in_ring(ring), sort).sample(k, seed),
         };
-        let found = found.map_err(failed)?;
+        let found = found.map_err(|error| start.failed(error))?;
         if !self.json {
-            self.tell(query, &found.explain);
+            explain::tell(self.args, query, &found.explain);
         }
-        let (mut total, explain) = (found.total, found.explain);
+        let (total, explain) = (found.total, found.explain);
         let mut hits = hits(found);
-        if let Some(left_out) = left_out {
-            let is_hit = match self.verb {
-                Verb::Query { ring, .. } => ring.contains(0.0),
-                _ => true,
-            };
-            total -= u64::from(is_hit);
-            hits.retain(|hit| hit.id != left_out);
-        }
-        if let Verb::Query { limit: Some(n), .. } | Verb::Knn { k: n } = self.verb {
-            hits.truncate(n);
-        }
         if self.args.km {
             for hit in &mut hits {
                 hit.distance = geo::km(hit.distance);
@@ -290,16 +189,6 @@ impl<'a, W: Write> Report<'a, W> {
         match self.json {
             true => self.json(query, &hits, total, &explain),
             false => self.table(query, &hits, total),
-        }
-    }
-
-    /// Tells what a search did, if that is wanted.
-    fn tell(&self, query: Option<usize>, explain: &Explain) {
-        if self.args.explain {
-            let query = query.map(|query| format!("query {query}\n"));
-            let text = format!("{}{explain}\n", query.unwrap_or_default());
-            // Nobody is left to hear that standard error cannot be written.
-            let _ = io::stderr().write_all(text.as_bytes());
         }
     }
 
@@ -368,7 +257,7 @@ impl<'a, W: Write> Report<'a, W> {
         }
         let (shown, truncated) = (hits.len(), (hits.len() as u64) < total);
         let explain = match self.args.explain {
-            true => format!(",\"explain\":{}", explain_json(explain)),
+            true => format!(",\"explain\":{}", explain::json(explain)),
             false => String::new(),
         };
         writeln!(

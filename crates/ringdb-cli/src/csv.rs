@@ -4,6 +4,7 @@
 //! values of the object are strings, as they stand in the file and in its order; names of columns are those of the first
 //! line without blanks around them. Errors name the line of the file on which a row begins, as editors count them.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -23,6 +24,9 @@ const UTF_16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 /// Columns of a terminal that a text out of the file can take in a message.
 const QUOTED_MAX: usize = 200;
+
+/// More columns are taken for a mistake; room for their ends is made before they are known.
+const COLUMNS_MAX: usize = 65_536;
 
 /// The names of the columns that say where a place is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,15 +141,15 @@ impl Places {
         }
         let names = (0..self.ends.len()).map(|index| Ok(self.field(index)?.trim().to_owned()));
         let names: Vec<String> = names.collect::<Result<_, Error>>()?;
-        for (index, name) in names.iter().enumerate() {
-            if names[..index].contains(name) {
-                return Err(self.wrong(format!("two columns are named {}", quoted(name))));
-            }
+        let mut seen = HashSet::new();
+        if let Some(name) = names.iter().find(|name| !seen.insert(name.as_str())) {
+            return Err(self.wrong(format!("two columns are named {}", quoted(name))));
         }
         let position = |wanted: &String| {
             let position = names.iter().position(|name| name == wanted);
             position.ok_or_else(|| {
-                let all: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+                let all = names.iter().take(QUOTED_MAX).map(|name| quoted(name));
+                let all: Vec<String> = all.collect();
                 let all = one_line(all.join(", ").as_bytes(), Some(QUOTED_MAX));
                 let wanted = quoted(wanted);
                 self.wrong(format!("no column is named {wanted}, there are {all}"))
@@ -165,17 +169,18 @@ impl Places {
         // Each with room for one more: the parser stops where there is none, before it knows that it is done.
         self.fields.resize(text.len() + 1, 0);
         let commas = text.iter().filter(|&&byte| byte == b',').count();
-        self.ends.resize(commas + 2, 0);
+        self.ends.resize(commas.min(COLUMNS_MAX) + 2, 0);
         let (fields, ends) = (&mut self.fields, &mut self.ends);
         let (_, _, len, count) = self.parser.read_record(text, fields, ends);
         // The row has no ending, which is read from here.
         let (fields, ends) = (&mut fields[len..], &mut ends[count..]);
         let (result, _, _, more) = self.parser.read_record(b"\n", fields, ends);
-        match result {
-            ReadRecordResult::Record => self.ends.truncate(count + more),
-            // Of a row that is whole there is nothing else.
-            result => return Err(self.wrong(format!("cannot be parsed: {result:?}"))),
+        // Of a row that is whole there is nothing else, but that its fields are too many for their ends.
+        if !matches!(result, ReadRecordResult::Record) || count + more > COLUMNS_MAX {
+            let max = counted(COLUMNS_MAX as u64, "field");
+            return Err(self.wrong(format!("more than {max}")));
         }
+        self.ends.truncate(count + more);
         Ok(true)
     }
 

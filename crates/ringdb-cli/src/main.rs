@@ -16,7 +16,10 @@ mod lines;
 mod rows;
 mod csv;
 mod build;
+mod start;
+mod explain;
 mod ask;
+mod profile;
 mod info;
 mod verify;
 mod salvage;
@@ -57,6 +60,7 @@ fn run(command: &Command, out: &mut impl Write) -> Result<(), Error> {
         Command::Count(args) => ask::count(args, out),
         Command::Knn(args) => ask::knn(args, out),
         Command::Sample(args) => ask::sample(args, out),
+        Command::Profile(args) => profile::run(args, out),
         Command::Info(args) => info::run(args, out),
         Command::Verify { db } => verify::run(db, out),
         Command::Salvage(args) => salvage::run(args, out),

@@ -19,10 +19,11 @@ Bounds are true Euclidean distances, read as 64-bit numbers. Ranges can be writt
   a..b  a..=b  a..  ..b  ..=b       as in Rust: a is included, b only with `=`
 and the upper bound may be inf.
 
-With --km, bounds and distances are kilometres along a sphere of the earth's mean radius, 6 371.0088 km. The
-vectors must be places: points of a sphere of radius 1, such as `ringdb build --csv` makes and --place means; of
-stored ones that is not checked. They are stored to within 0.33 m. Without --km, bounds are straight distances between
-such points, in radii of the earth. The table then says \"km\" instead of \"distance\", and so does --json: \"km\":0.25.
+With --km, which --place needs, bounds and distances are kilometres along a sphere of the earth's mean radius,
+6 371.0088 km, and the table says \"km\" instead of \"distance\", as does --json: \"km\":0.25. The vectors must be places:
+points of a sphere of radius 1, such as `ringdb build --csv` makes and --place means, to within 0.33 m. Every stored vector
+is looked at first, and one of another length is an error. Without --km, bounds are straight distances between such
+points, in radii of the earth.
 
 With --json, each hit is one line
   {\"query\":0,\"id\":7,\"distance\":0.25,\"payload\":{\"any\":\"JSON\"}}
@@ -32,13 +33,19 @@ and each query ends with the line
 that reads back as the same 64-bit float. \"payload\" is the stored text and is left out if the
 database has no JSON payloads.
 
-`knn` looks for a radius with enough vectors and then for those within it; --explain tells of the latter. `sample` draws
-the hits whose ids have the smallest SipHash-2-4 under the seed.
+`knn`, and `query` with --sort distance and --limit, look for a radius with enough vectors and then for those within it;
+--explain tells of the latter. `sample` draws the hits whose ids have the smallest SipHash-2-4 under the seed.
 
-With --explain, each query tells of its tiers, from boxes, prefix and codes to the coordinates themselves: how many
-rows each saw, proved outside or inside the ring or left unsure to the next, and the bytes that it read. With
+`profile` counts the vectors in bins of distances, shows the distances that shares of all vectors do not exceed, and the
+radius that holds so many. With --json, each query is one line
+  {\"query\":0,\"vectors\":99,\"below\":0,\"edges\":[0,1,2],\"counts\":[9,90],\"above\":0,
+  \"quantiles\":{\"0.5\":1.25},\"radii\":{\"10\":1}}
+and a bin holds its lower edge, but not its upper one unless it is the last.
+
+With --explain, each query tells of its tiers, from boxes, the filter of --not-self, prefix and codes to the coordinates
+themselves: how many rows each saw, proved outside or inside the ring or left unsure to the next, and the bytes that it read. With
 --json that is in the last line,
-  \"explain\":{\"boxes\":{...},\"prefix\":{\"rows\":99,\"outside\":90,\"inside\":0,\"unsure\":9,\"bytes\":4480},
+  \"explain\":{\"boxes\":{...},\"filter\":{...},\"prefix\":{\"rows\":99,\"outside\":90,\"inside\":0,\"unsure\":9,\"bytes\":4480},
   \"codes\":{...},\"fine\":{...},\"rows\":{...},\"scan\":{...},\"spans\":1,\"left_boxes\":0,\"left_prefix\":0,
   \"switched\":0}
 where so many searches left the boxes for codes or coordinates, and of so many spans of the rows so many left the
@@ -115,6 +122,8 @@ pub(crate) struct Sample {
     #[command(flatten)]
     pub(crate) asked: Asked,
     #[command(flatten)]
+    pub(crate) left_out: LeftOut,
+    #[command(flatten)]
     bounds: Bounds,
     /// How many; every hit is as likely as another
     #[arg(short, value_name = "N", default_value_t = 10)]
@@ -126,6 +135,29 @@ pub(crate) struct Sample {
     #[arg(long, value_enum, default_value_t = Sort::Id)]
     pub(crate) sort: Sort,
     /// Prints one JSON object per line instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Profile {
+    #[command(flatten)]
+    pub(crate) asked: Asked,
+    #[command(flatten)]
+    pub(crate) left_out: LeftOut,
+    /// How many bins, all of the same width, from the smallest distance to the largest
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) bins: u16,
+    /// Bins from each of these distances to the next, instead, such as 0,0.5,1,inf; the last one includes its end
+    #[arg(
+        long,
+        value_name = "EDGES",
+        value_delimiter = ',',
+        conflicts_with = "bins",
+        allow_hyphen_values = true
+    )]
+    edges: Vec<f64>,
+    /// Prints one JSON object for each query instead of a picture
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -207,8 +239,7 @@ impl Sample {
 }
 
 impl Bounds {
-    /// The ring asked for. One that cannot be ends the program as wrong usage of `command`, as clap does for a single
-    /// bad value.
+    /// The ring asked for. One that cannot be ends the program as wrong usage of `command`.
     fn ring(&self, command: &str, km: bool) -> Ring {
         let one = self.range.or(self.within);
         let ring = match (one, self.ring.as_deref()) {
@@ -222,18 +253,36 @@ impl Bounds {
             true => geo::ring(ring).map_err(|error| error.to_string()),
             false => Ok(ring),
         });
-        ring.unwrap_or_else(|error| {
-            let mut cli = Cli::command();
-            cli.build();
-            let text = format!("invalid value for '--ring <D> <LAMBDA>': {error}");
-            // The command's own usage is the one to show.
-            let usage = match cli.find_subcommand_mut(command) {
-                Some(command) => command,
-                None => &mut cli,
-            };
-            usage.error(ErrorKind::ValueValidation, text).exit()
-        })
+        ring.unwrap_or_else(|error| misused(command, "--ring <D> <LAMBDA>", &error))
     }
+}
+
+impl Profile {
+    /// The edges asked for, if any were: at least two, and each greater than the one before.
+    pub(crate) fn edges(&self) -> Vec<f64> {
+        let is_wrong = |&&edge: &&f64| edge.is_nan() || edge < 0.0;
+        let falls = self.edges.windows(2).find(|ends| ends[0] >= ends[1]);
+        let why = match (self.edges.iter().find(is_wrong), falls) {
+            (Some(edge), _) => format!("{edge} is no distance"),
+            (None, Some(ends)) => format!("{} does not follow on {}", ends[1], ends[0]),
+            (None, None) if self.edges.len() == 1 => "there must be at least two".into(),
+            (None, None) => return self.edges.clone(),
+        };
+        misused("profile", "--edges <EDGES>", &why)
+    }
+}
+
+/// Ends the program as wrong usage of a command, as clap does for a single bad value.
+fn misused(command: &str, option: &str, why: &str) -> ! {
+    let mut cli = Cli::command();
+    cli.build();
+    let text = format!("invalid value for '{option}': {why}");
+    // The command's own usage is the one to show.
+    let usage = match cli.find_subcommand_mut(command) {
+        Some(command) => command,
+        None => &mut cli,
+    };
+    usage.error(ErrorKind::ValueValidation, text).exit()
 }
 
 /// Coordinates are read as `f32` directly: by way of `f64` some would be rounded twice.

@@ -1,9 +1,9 @@
 //! Splits a CSV file into its rows, without a look into their fields.
 //!
-//! Invariant: a row that is handed out is whole and its quotes are well formed as RFC 4180 has it: a quote at the
-//! beginning of a field opens it, up to the next quote that is not written twice, and that one ends the field. Parsers
-//! of CSV are lenient there, and a quote left open takes in rows, up to one that was meant to open another field.
-//! Elsewhere in a field a quote is a character like others. Lines end with `\n`, `\r\n` or `\r` and are counted as
+//! Invariant: a row that is handed out is whole, and a quote at the beginning of a field opens it, as RFC 4180 has it, up
+//! to the next quote that is not written twice, and that one ends the field. Parsers of CSV are lenient there, and a
+//! quote left open takes in rows, up to one that was meant to open another field. Elsewhere in a field a quote is a
+//! character like others, which RFC 4180 forbids, and no row is refused for it. Lines end with `\n`, `\r\n` or `\r` and are counted as
 //! editors do; a blank one outside of quotes is no row.
 
 use std::io::BufRead;

@@ -6,6 +6,7 @@ mod build;
 mod refused;
 mod query;
 mod places;
+mod profile;
 mod readme;
 mod foreign;
 mod verify;

@@ -159,6 +159,24 @@ fn check_refused(csv: impl AsRef<[u8]>, expected: &str) {
 }
 
 #[test]
+fn a_file_of_more_columns_than_anybody_means_is_refused() {
+    let names: Vec<String> = (0..65_534).map(|i| format!("c{i}")).collect();
+    let names = format!("lat,lon,{}", names.join(","));
+    check_refused(
+        format!("{names},one_more\n"),
+        "p.csv line 1: more than 65 536 fields",
+    );
+    check_refused(
+        format!("{names}\n{}\n", ",".repeat(1_000_000)),
+        "p.csv line 2: more than 65 536 fields",
+    );
+    check_refused(
+        format!("{names}\n1,2\n"),
+        "p.csv line 2: 2 fields, but the file has 65 536 columns",
+    );
+}
+
+#[test]
 fn names_of_columns_that_cannot_be_used() {
     check_refused("", "p.csv line 1: there are no names of columns");
     check_refused("\n\r\n\n", "p.csv line 1: there are no names of columns");

@@ -457,11 +457,9 @@ fn a_sample_is_drawn_again_by_its_seed() {
     reversed.reverse();
     assert_eq!(reversed, ids_of_first);
     assert!(sample("--vector [0] --within 3").ends_with("\n4 hits, all shown\n"));
-    let text = place.run("sample @db --id 0 --within 1 --not-self");
-    assert_eq!(
-        text.misused(),
-        "error: unexpected argument '--not-self' found"
-    );
+    let others = sample("--id 0 --within 3 --not-self");
+    assert!(others.ends_with("\n3 hits, all shown\n"), "{others}");
+    assert_eq!(ids(&others), [1, 2, 3]);
 }
 
 #[test]
