@@ -64,12 +64,14 @@ fn read(args: &mut lexopt::Parser) -> Result<Request> {
     }
     // Criterion would not know what to do with it. The page keeps it from the benches that are Criterion's.
     let has_cases = match &request.name {
-        Some(name) => name == "index" || name == "lowdim",
+        Some(name) => ["index", "lowdim", "verbs"]
+            .iter()
+            .any(|known| name == known),
         None => request.for_page,
     };
     let is_for_cases = |arg: &OsString| arg == "--peers" || arg == "--data";
     if !has_cases && request.passed.iter().any(is_for_cases) {
-        return Err("--peers and --data go with the benches `index` and `lowdim`".into());
+        return Err("--peers and --data go with the benches `index`, `lowdim` and `verbs`".into());
     }
     Ok(request)
 }

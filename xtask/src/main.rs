@@ -26,7 +26,7 @@ Usage: cargo xtask TASK [ARGUMENTS]
   compat                       ring-db 0.3.0 and 0.3.1: their tests, example, README and directories, against our facade
   aarch64 [ARGUMENTS]          the index's tests for 64-bit Arm, under qemu; ARGUMENTS go to the tests
   bench [NAME] [-- ARGUMENTS]  the benches, or the one named; ARGUMENTS go to it, most often to Criterion
-  bench index|lowdim [--peers] [--data FOLDER] [-- ARGUMENTS]
+  bench index|lowdim|verbs [--peers] [--data FOLDER] [-- ARGUMENTS]
                                searches of this library, and of others in processes of their own, which it makes first;
                                FOLDER holds the vectors of all words, and the places of cities.csv
   bench [NAME] --page [--data FOLDER] [-- ARGUMENTS]

@@ -24,6 +24,11 @@ pub(crate) trait Peer {
 
     /// Answers all queries with one ring, or each with its own.
     fn search(&self, queries: &[&[f32]], rings: &[[f64; 2]]) -> Result<Answer>;
+
+    /// Finds so many nearest rows of each query.
+    fn nearest(&self, _queries: &[&[f32]], _count: usize) -> Result<Answer> {
+        Err("the nearest rows cannot be searched".into())
+    }
 }
 
 #[derive(Deserialize)]
@@ -39,7 +44,9 @@ enum Request {
         queries: String,
         count: usize,
         dims: usize,
+        #[serde(default)]
         rings: Vec<[f64; 2]>,
+        nearest: Option<usize>,
         answer: Option<String>,
     },
 }
@@ -67,14 +74,18 @@ fn perform(peer: &mut dyn Peer, line: &str) -> Result<Value> {
             count,
             dims,
             rings,
+            nearest,
             answer,
         } => {
             let queries = floats(&queries, count * dims)?;
             let queries: Vec<&[f32]> = queries.chunks_exact(dims).collect();
-            if rings.len() != 1 && rings.len() != queries.len() {
-                return Err("neither one ring nor one for each query".into());
-            }
-            let (seconds, found) = peer.search(&queries, &rings)?;
+            let (seconds, found) = match nearest {
+                Some(count) => peer.nearest(&queries, count)?,
+                None if rings.len() == 1 || rings.len() == queries.len() => {
+                    peer.search(&queries, &rings)?
+                }
+                None => return Err("neither one ring nor one for each query".into()),
+            };
             let hits: usize = found.iter().map(Vec::len).sum();
             if let Some(path) = answer {
                 write_answer(&path, found)?;

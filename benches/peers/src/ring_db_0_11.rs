@@ -1,6 +1,6 @@
-//! ring-db 0.11.0: disks by a scan in `f32`; it has no rings any more.
+//! ring-db 0.11.0: disks and the nearest rows by a scan in `f32`; it has no rings any more.
 
-use ring_db_0_11::{Db, Disk, Options, Record, RegionResult, Schema};
+use ring_db_0_11::{Db, Disk, Hit, Knn, Options, Record, RegionResult, Schema};
 use serde_json::{Value, json};
 
 use crate::protocol::{Answer, Peer, Result, timed};
@@ -20,7 +20,7 @@ impl Peer for Adapter {
         json!({
             "name": "ring-db",
             "version": "0.11.0",
-            "capabilities": ["disk"],
+            "capabilities": ["disk", "nearest"],
             "bounds": "inclusive, f32",
         })
     }
@@ -66,6 +66,18 @@ impl Peer for Adapter {
             let keys = result.keys();
             keys.map(|key| (key.get() - self.first) as u32).collect()
         };
+        Ok((seconds, found?.iter().map(ids).collect()))
+    }
+
+    fn nearest(&self, queries: &[&[f32]], count: usize) -> Result<Answer> {
+        let db = self.db.as_ref().ok_or("nothing is loaded")?;
+        let (seconds, found) = timed(|| {
+            let one = |query: &&[f32]| db.search(Knn::new(query, count));
+            queries.iter().map(one).collect()
+        });
+        let found: std::result::Result<Vec<Vec<Hit>>, ring_db_0_11::RingDbError> = found;
+        let id = |hit: &Hit| (hit.key.get() - self.first) as u32;
+        let ids = |hits: &Vec<Hit>| hits.iter().map(id).collect();
         Ok((seconds, found?.iter().map(ids).collect()))
     }
 }

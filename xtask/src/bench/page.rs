@@ -1,7 +1,7 @@
 //! docs/BENCHMARKS.md: the tables of each bench between two marked lines, which a run writes anew; the rest of the page is
 //! written by hand and stays.
 //!
-//! `index`, `lowdim` and `bandwidth` print their tables. Those of Criterion's benches are made of the samples that it keeps.
+//! `index`, `lowdim`, `verbs` and `bandwidth` print their tables. Those of Criterion's benches are made of the samples that it keeps.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -29,6 +29,7 @@ const BENCHES: &[(&str, Kind)] = &[
     ("scan", Kind::Criterion),
     ("index", Kind::Cases),
     ("lowdim", Kind::Cases),
+    ("verbs", Kind::Cases),
     ("payloads", Kind::Criterion),
     ("open", Kind::Criterion),
 ];
