@@ -1,6 +1,6 @@
-//! What can be typed after `ringdb`, and the help that says so.
+//! What can be typed after `ringdb`.
 //!
-//! The questions and their options are in `questions.rs`.
+//! The questions and their options are in `questions.rs`, what they mean at length in `help.rs`.
 
 use std::path::PathBuf;
 
@@ -8,58 +8,53 @@ use clap::{Parser, Subcommand, ValueEnum};
 use ringdb::{Boxes, Codes};
 
 use crate::csv::{self, LatLon};
-use crate::questions::{self, Count, Knn, Profile, Query, Sample};
+use crate::help;
+use crate::questions::{Count, Knn, Profile, Query, Sample};
 
 /// Finds all vectors at a distance between two bounds, exactly.
 #[derive(Debug, Parser)]
-#[command(name = "ringdb", version, after_help = EXIT_CODES)]
+#[command(name = "ringdb", version, after_help = help::EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done, also when nothing was found, and when the reader of the output went away
-  1  failed, with a message on standard error
-  2  wrong usage";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Shows what a ring is, on 4 996 words that come with the program
     Demo,
     /// Makes a database of a .npy file of vectors and a file of JSON lines, or of a CSV file of places
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = help::EXIT_CODES)]
     Build(Build),
     /// Lists every vector in a ring
-    #[command(after_help = EXIT_CODES, after_long_help = questions::HELP)]
+    #[command(after_help = help::EXIT_CODES, after_long_help = help::of(help::QUERY))]
     Query(Box<Query>),
     /// Counts the vectors in a ring, and prints nothing but their number
-    #[command(after_help = EXIT_CODES, after_long_help = questions::HELP)]
+    #[command(after_help = help::EXIT_CODES, after_long_help = help::of(help::COUNT))]
     Count(Box<Count>),
     /// Lists the nearest vectors, whatever their distance
-    #[command(after_help = EXIT_CODES, after_long_help = questions::HELP)]
+    #[command(after_help = help::EXIT_CODES, after_long_help = help::of(help::KNN))]
     Knn(Box<Knn>),
     /// Draws some of the vectors in a ring, the same ones for the same seed
-    #[command(after_help = EXIT_CODES, after_long_help = questions::HELP)]
+    #[command(after_help = help::EXIT_CODES, after_long_help = help::of(help::SAMPLE))]
     Sample(Box<Sample>),
     /// Shows how many vectors are at which distances, and which radius holds how many
-    #[command(after_help = EXIT_CODES, after_long_help = questions::HELP)]
+    #[command(after_help = help::EXIT_CODES, after_long_help = help::of(help::PROFILE))]
     Profile(Box<Profile>),
     /// Shows what a database holds, after checking all that it opens
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = help::EXIT_CODES)]
     Info(Opened),
     /// Reads all of a database and names everything that is damaged
-    #[command(after_help = VERIFY_EXIT_CODES)]
+    #[command(after_help = help::VERIFY_EXIT_CODES)]
     Verify {
         /// The directory of the database
         db: PathBuf,
     },
     /// Makes a new database of what is whole in a damaged one
-    #[command(after_help = SALVAGE_HELP)]
+    #[command(after_help = help::of(help::SALVAGE))]
     Salvage(Salvage),
     /// Makes the codes and boxes of a database anew, from its vectors
-    #[command(after_help = REBUILD_HELP)]
+    #[command(after_help = help::of(help::REBUILD))]
     RebuildCodes(RebuildCodes),
 }
 
@@ -73,24 +68,6 @@ pub(crate) struct Opened {
     pub(crate) no_codes: bool,
 }
 
-const VERIFY_EXIT_CODES: &str = "\
-Exit codes:
-  0  the database is whole
-  1  it is damaged, or could not be looked at; a message on standard error says which
-  2  wrong usage";
-
-const SALVAGE_HELP: &str = "\
-The file salvaged.csv in OUT tells of each vector of the old database, in order:
-  old id,new id,reason
-Without a new id it was left out for this reason; with both, it was kept without its payload.
-If not one vector can be kept, nothing is made and the message says why. The new database has codes and
-boxes if the old one had some, damaged or not; if its MANIFEST is lost, as a new one of its size.
-
-Exit codes:
-  0  done, unless all was lost, and when the reader of the output went away
-  1  failed, or nothing could be kept, with a message on standard error; OUT is as it was
-  2  wrong usage";
-
 #[derive(Debug, clap::Args)]
 pub(crate) struct Salvage {
     /// The directory of the damaged database; it is not changed
@@ -102,15 +79,6 @@ pub(crate) struct Salvage {
     #[arg(long)]
     pub(crate) keep_vectors: bool,
 }
-
-const REBUILD_HELP: &str = "\
-The codes and boxes that the database has are not read and may be damaged; all else is checked and stays the same.
-The new database is written beside the old one and takes its place in one step.
-
-Exit codes:
-  0  done
-  1  failed, with a message on standard error; the database is as it was unless the message says otherwise
-  2  wrong usage";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct RebuildCodes {

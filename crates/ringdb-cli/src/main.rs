@@ -5,6 +5,7 @@
 //! Invariant: all output goes through one locked, buffered writer, and whoever closes it early, such as
 //! `head`, ends the program without a word.
 
+mod help;
 mod args;
 mod questions;
 mod range;

@@ -1,4 +1,4 @@
-//! What can be asked of a database on the command line, and the help that says how.
+//! What can be asked of a database on the command line.
 //!
 //! Invariant: what leaves this file is well formed: one place to measure from, one valid ring. Whether it
 //! fits the database is not known here.
@@ -12,52 +12,6 @@ use ringdb::{Ring, geo};
 use crate::args::{Cli, Opened};
 use crate::place::{self, Place};
 use crate::range;
-
-pub(crate) const HELP: &str = "\
-Bounds are true Euclidean distances, read as 64-bit numbers. Ranges can be written
-  [a, b]  (a, b]  [a, b)  (a, b)    a square bracket includes its bound, a round one does not
-  a..b  a..=b  a..  ..b  ..=b       as in Rust: a is included, b only with `=`
-and the upper bound may be inf.
-
-With --km, which --place needs, bounds and distances are kilometres along a sphere of the earth's mean radius,
-6 371.0088 km, and the table says \"km\" instead of \"distance\", as does --json: \"km\":0.25. The vectors must be places:
-points of a sphere of radius 1, such as `ringdb build --csv` makes and --place means, to within 0.33 m. Every stored vector
-is looked at first, and one of another length is an error. Without --km, bounds are straight distances between such
-points, in radii of the earth.
-
-With --json, each hit is one line
-  {\"query\":0,\"id\":7,\"distance\":0.25,\"payload\":{\"any\":\"JSON\"}}
-and each query ends with the line
-  {\"query\":0,\"total\":26,\"shown\":10,\"truncated\":true}
-\"query\" is the row in the file of --vectors and is left out without it. \"distance\" is the shortest number
-that reads back as the same 64-bit float. \"payload\" is the stored text and is left out if the
-database has no JSON payloads.
-
-`knn`, and `query` with --sort distance and --limit, look for a radius with enough vectors and then for those within it;
---explain tells of the latter. `sample` draws the hits whose ids have the smallest SipHash-2-4 under the seed.
-
-`profile` counts the vectors in bins of distances, shows the distances that shares of all vectors do not exceed, and the
-radius that holds so many. With --json, each query is one line
-  {\"query\":0,\"vectors\":99,\"below\":0,\"edges\":[0,1,2],\"counts\":[9,90],\"above\":0,
-  \"quantiles\":{\"0.5\":1.25},\"radii\":{\"10\":1}}
-and a bin holds its lower edge, but not its upper one unless it is the last.
-
-With --explain, each query tells of its tiers, from boxes, the filter of --not-self, prefix and codes to the coordinates
-themselves: how many rows each saw, proved outside or inside the ring or left unsure to the next, and the bytes that it read. With
---json that is in the last line,
-  \"explain\":{\"boxes\":{...},\"filter\":{...},\"prefix\":{\"rows\":99,\"outside\":90,\"inside\":0,\"unsure\":9,\"bytes\":4480},
-  \"codes\":{...},\"fine\":{...},\"rows\":{...},\"scan\":{...},\"spans\":1,\"left_boxes\":0,\"left_prefix\":0,
-  \"switched\":0}
-where so many searches left the boxes for codes or coordinates, and of so many spans of the rows so many left the
-prefix and so many switched from codes to coordinates.
-
-A file of --vectors without rows asks nothing: the table is the line `0 queries`, and --json prints no line,
-nor does `count`.
-
-Exit codes:
-  0  done, also when nothing was found, and when the reader of the output went away
-  1  failed, with a message on standard error
-  2  wrong usage";
 
 /// What all questions have.
 #[derive(Debug, clap::Args)]

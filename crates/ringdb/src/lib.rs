@@ -87,6 +87,7 @@ mod lookup;
 mod order;
 mod sample;
 mod rank;
+mod front;
 mod search;
 mod many;
 mod database;

@@ -35,6 +35,11 @@ impl Cursor {
             id,
         }
     }
+
+    /// How far the hit is.
+    pub(crate) fn distance(&self) -> f64 {
+        self.distance
+    }
 }
 
 /// Which of all hits are wanted.
@@ -56,7 +61,7 @@ pub(crate) struct PageHits {
 
 /// A hit and what it is sorted by.
 #[derive(Debug, Clone, Copy)]
-struct Hit {
+struct Ranked {
     key: f64,
     distance: f64,
     id: u32,
@@ -73,13 +78,13 @@ impl Order {
         }
     }
 
-    fn hit(self, distance: f64, id: u32) -> Hit {
+    fn ranked(self, distance: f64, id: u32) -> Ranked {
         let key = self.key(distance);
-        Hit { key, distance, id }
+        Ranked { key, distance, id }
     }
 }
 
-impl Hit {
+impl Ranked {
     fn order(&self, other: &Self) -> Ordering {
         self.key.total_cmp(&other.key).then(self.id.cmp(&other.id))
     }
@@ -150,7 +155,10 @@ impl Page {
             order => {
                 let distances = distances(&ids)?;
                 let hits = ids.into_iter().zip(distances);
-                Ok(self.cut_by_key(hits.map(|(id, distance)| order.hit(distance, id)).collect()))
+                Ok(self.cut_by_key(
+                    hits.map(|(id, distance)| order.ranked(distance, id))
+                        .collect(),
+                ))
             }
         }
     }
@@ -169,19 +177,19 @@ impl Page {
         }
     }
 
-    fn cut_by_key(&self, mut hits: Vec<Hit>) -> PageHits {
+    fn cut_by_key(&self, mut hits: Vec<Ranked>) -> PageHits {
         if let Some(after) = self.after {
-            let after = self.order.hit(after.distance, after.id);
+            let after = self.order.ranked(after.distance, after.id);
             hits.retain(|hit| hit.order(&after).is_gt());
         }
         let limit = self.limit.unwrap_or(usize::MAX);
         let truncated = hits.len() > limit;
         if truncated {
             // Those of the page first, so that only they are sorted.
-            hits.select_nth_unstable_by(limit, Hit::order);
+            hits.select_nth_unstable_by(limit, Ranked::order);
             hits.truncate(limit);
         }
-        hits.sort_unstable_by(Hit::order);
+        hits.sort_unstable_by(Ranked::order);
         PageHits {
             ids: hits.iter().map(|hit| hit.id).collect(),
             distances: Some(hits.iter().map(|hit| hit.distance).collect()),

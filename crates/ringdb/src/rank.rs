@@ -24,6 +24,24 @@ pub(crate) const FEW: u64 = 1 << 16;
 /// Where more are listed because the sample told wrong, they are counted and no more.
 const LIST_MAX: u64 = 4 * FEW;
 
+/// The least distance that a start takes in.
+pub(crate) fn least(start: Bound<&f64>) -> f64 {
+    match start {
+        Bound::Included(&least) => least,
+        Bound::Excluded(below) => below.next_up(),
+        Bound::Unbounded => 0.0,
+    }
+}
+
+/// The greatest distance that an end takes in.
+pub(crate) fn greatest(end: Bound<&f64>) -> f64 {
+    match end {
+        Bound::Included(&greatest) => greatest,
+        Bound::Excluded(above) => above.next_down(),
+        Bound::Unbounded => f64::INFINITY,
+    }
+}
+
 /// Whether `p` is a share.
 pub(crate) fn check_share(p: f64) -> Result<()> {
     if !(0.0..=1.0).contains(&p) {
@@ -40,7 +58,7 @@ pub(crate) fn rank(p: f64, len: u64) -> u64 {
     ((p * len as f64).ceil() as u64).max(1)
 }
 
-/// The `n`-th smallest distance of the `len` hits in `ring`, from 1.
+/// The `n`-th smallest distance of the `len` hits in `ring`; 0 for 0.
 pub(crate) fn radius(
     lookup: &Lookup<'_>,
     query: &[f32],
@@ -50,6 +68,9 @@ pub(crate) fn radius(
 ) -> Result<f64> {
     if n > len {
         return Err(RingDbError::TooFewVectors { asked: n, len });
+    }
+    if n == 0 {
+        return Ok(0.0);
     }
     let sample = match len <= FEW {
         true => Vec::new(),
@@ -162,17 +183,12 @@ impl Between {
     /// Of `len` hits in a ring, of which there are some.
     fn new(mut sample: Vec<f64>, ring: &Ring, n: u64, len: u64) -> Self {
         sample.sort_unstable_by(f64::total_cmp);
-        let reaching = match ring.end_bound() {
-            Bound::Included(&end) => end,
-            Bound::Excluded(end) => end.next_down(),
-            Bound::Unbounded => f64::INFINITY,
-        };
         Self {
             n,
             start: ring.start_bound().cloned(),
             below: None,
             count_below: 0,
-            reaching,
+            reaching: greatest(ring.end_bound()),
             count_reaching: len,
             sample,
             aims_above: true,
@@ -188,11 +204,7 @@ impl Between {
 
     fn probe(&mut self) -> Next {
         // First of all, so that counts that contradict each other end here as well.
-        let lowest = match self.above() {
-            Bound::Included(lowest) => lowest,
-            Bound::Excluded(below) => below.next_up(),
-            Bound::Unbounded => 0.0,
-        };
+        let lowest = least(self.above().as_ref());
         if lowest >= self.reaching {
             return Next::Known(self.reaching);
         }

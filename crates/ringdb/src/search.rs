@@ -1,10 +1,11 @@
 //! [`Search`]: a query said step by step, with bounds in `f64`, in any order, page by page, with distances on request.
 
-use std::ops::{Bound, ControlFlow, RangeBounds};
+use std::ops::{ControlFlow, RangeBounds};
 
 use ringdb_index::{Edges, Explain, Histogram, Ring, RowSet};
 
 use crate::error::{Result, RingDbError};
+use crate::front::{Front, Fronts};
 use crate::lookup::Lookup;
 use crate::order::{Cursor, Order, Page};
 use crate::rank;
@@ -212,10 +213,10 @@ impl<'a> Search<'a> {
 
     /// Finds every vector in the ring, or a page of them.
     ///
-    /// For a first page of the nearest or farthest, where they are at most a quarter of more than 65 536 hits, and these at
-    /// least a quarter of the vectors, the radius is found first that holds so many, then what lies within; `explain` tells
-    /// of the latter. All other pages in an order by
-    /// distance look at the distances of all hits, and hold 36 bytes for each meanwhile.
+    /// A page in an order by distance looks at the distances of all hits, and holds 36 bytes for each meanwhile. Where it is
+    /// at most a quarter of more than 65 536 hits (with all that precede it an eighth, if they are closest to a distance),
+    /// and these are at least a quarter of the vectors, it is first found by counts between which distances it lies, and
+    /// only the hits there are looked at; `explain` tells of those.
     ///
     /// # Errors
     /// [`InvalidBounds`](crate::RingDbError::InvalidBounds),
@@ -229,23 +230,28 @@ impl<'a> Search<'a> {
     /// [`FloatEnvironment`](crate::RingDbError::FloatEnvironment) for a thread that computes otherwise than
     /// distances are defined.
     pub fn run(self) -> Result<SearchResult> {
-        let asked = self.asked()?;
-        let (lookup, query) = (asked.lookup, asked.query);
+        let checked = self.checked()?;
+        let (lookup, query) = (checked.lookup, checked.query);
         // Where every vector is a hit, they need not be listed to be counted.
-        if asked.is_everything()?
-            && let Some(front) = asked.front(lookup.allowed())?
-        {
-            let (ids, explain) = lookup.ids(query, &front)?;
-            return asked.cut(ids, lookup.allowed(), explain);
-        }
-        let (ids, explain) = lookup.ids(query, &asked.ring)?;
-        let total = ids.len() as u64;
-        let Some(front) = asked.front(total)? else {
-            return asked.cut(ids, total, explain);
+        let (total, listed) = match checked.is_everything()? {
+            true => (lookup.allowed(), None),
+            false => {
+                let (ids, explain) = lookup.ids(query, &checked.ring)?;
+                (ids.len() as u64, Some((ids, explain)))
+            }
         };
-        drop(ids);
-        let (ids, explain) = lookup.ids(query, &front)?;
-        asked.cut(ids, total, explain)
+        match (checked.front(total)?, listed) {
+            (Some(front), listed) => {
+                drop(listed);
+                let (ids, explain) = lookup.ids(query, &front.ring)?;
+                checked.cut(ids, front.of, total, explain)
+            }
+            (None, Some((ids, explain))) => checked.cut(ids, total, total, explain),
+            (None, None) => {
+                let (ids, explain) = lookup.ids(query, &checked.ring)?;
+                checked.cut(ids, total, total, explain)
+            }
+        }
     }
 
     /// Draws `k` of the hits, all of them if they are fewer: those whose ids have the smallest SipHash-2-4 under the key of
@@ -270,10 +276,10 @@ impl<'a> Search<'a> {
     /// As [`run`](Self::run); [`NotTaken`](crate::RingDbError::NotTaken) for a limit or a cursor.
     pub fn sample(self, k: usize, seed: u64) -> Result<SearchResult> {
         self.page.check_no_part("sample")?;
-        let asked = self.asked()?;
-        let (ids, explain) = asked.lookup.ids(asked.query, &asked.ring)?;
+        let checked = self.checked()?;
+        let (ids, explain) = checked.lookup.ids(checked.query, &checked.ring)?;
         let total = ids.len() as u64;
-        asked.cut(sample::draw(ids, k, seed), total, explain)
+        checked.cut(sample::draw(ids, k, seed), total, total, explain)
     }
 
     /// How many vectors are in the ring. Their ids are not written down, which makes it faster than
@@ -308,8 +314,8 @@ impl<'a> Search<'a> {
 
     fn counted(self, verb: &'static str) -> Result<Explain> {
         self.check_no_list(verb)?;
-        let asked = self.asked()?;
-        asked.lookup.explain(asked.query, &asked.ring)
+        let checked = self.checked()?;
+        checked.lookup.explain(checked.query, &checked.ring)
     }
 
     /// Hands every hit to `hit` while the search goes on, by id, until that says [`ControlFlow::Break`]. It is called on
@@ -342,12 +348,12 @@ impl<'a> Search<'a> {
     pub fn for_each(self, mut hit: impl FnMut(Hit) -> ControlFlow<()>) -> Result<Explain> {
         self.page.check_none("for_each")?;
         let wants_distances = self.distances;
-        let Asked {
+        let Checked {
             lookup,
             query,
             ring,
             ..
-        } = self.asked()?;
+        } = self.checked()?;
         lookup.visit(query, &ring, |ids| {
             let distances = match wants_distances {
                 true => lookup.distances(query, ids)?,
@@ -388,14 +394,14 @@ impl<'a> Search<'a> {
     /// one before. The last one may be infinite.
     pub fn histogram(self, edges: &[f64]) -> Result<Histogram> {
         self.check_no_list("histogram")?;
-        let asked = self.asked()?;
-        if !asked.is_everything()? {
+        let checked = self.checked()?;
+        if !checked.is_everything()? {
             return Err(RingDbError::NotTaken {
                 verb: "histogram",
                 option: "ring",
             });
         }
-        asked.lookup.histogram(asked.query, &Edges::new(edges)?)
+        checked.lookup.histogram(checked.query, &Edges::new(edges)?)
     }
 
     /// The smallest radius within which there are at least `n` of the hits: the distance of the `n`-th nearest one, and 0
@@ -417,8 +423,8 @@ impl<'a> Search<'a> {
     /// As [`count`](Self::count); [`TooFewVectors`](crate::RingDbError::TooFewVectors) if there are not so many.
     pub fn radius_for_count(self, n: u64) -> Result<f64> {
         self.check_no_list("radius_for_count")?;
-        let asked = self.asked()?;
-        asked.radius(n, asked.total()?)
+        let checked = self.checked()?;
+        checked.radius(n, checked.total()?)
     }
 
     /// The distance that a share `p` of the hits does not exceed, from 0 to 1: that of the rank `max(1, ceil(p n))` of `n`
@@ -429,10 +435,10 @@ impl<'a> Search<'a> {
     /// [`InvalidBounds`](crate::RingDbError::InvalidBounds) for a share that is not from 0 to 1.
     pub fn quantile(self, p: f64) -> Result<f64> {
         self.check_no_list("quantile")?;
-        let asked = self.asked()?;
+        let checked = self.checked()?;
         rank::check_share(p)?;
-        let total = asked.total()?;
-        asked.radius(rank::rank(p, total), total)
+        let total = checked.total()?;
+        checked.radius(rank::rank(p, total), total)
     }
 
     /// What is asked by `verb` is no list of hits.
@@ -446,7 +452,7 @@ impl<'a> Search<'a> {
     }
 
     /// The same after a look at everything that may be wrong with it.
-    fn asked(self) -> Result<Asked<'a>> {
+    fn checked(self) -> Result<Checked<'a>> {
         let Self {
             lookup,
             query,
@@ -457,7 +463,7 @@ impl<'a> Search<'a> {
         let ring = self.ring?;
         lookup.check(query)?;
         page.check(|id| Ok(lookup.distances(query, &[id])?[0]))?;
-        Ok(Asked {
+        Ok(Checked {
             lookup,
             query,
             ring,
@@ -468,7 +474,7 @@ impl<'a> Search<'a> {
 }
 
 /// A search of which everything is in order.
-struct Asked<'a> {
+struct Checked<'a> {
     lookup: Lookup<'a>,
     query: &'a [f32],
     ring: Ring,
@@ -476,7 +482,7 @@ struct Asked<'a> {
     distances: bool,
 }
 
-impl Asked<'_> {
+impl Checked<'_> {
     /// Whether all vectors that are allowed are hits.
     fn is_everything(&self) -> Result<bool> {
         Ok(self.ring == Ring::from_bounds(..)?)
@@ -490,50 +496,24 @@ impl Asked<'_> {
         }
     }
 
-    /// The distance of the `n`-th nearest of so many hits; 0 for 0.
     fn radius(&self, n: u64, total: u64) -> Result<f64> {
-        match n {
-            0 => Ok(0.0),
-            _ => rank::radius(&self.lookup, self.query, &self.ring, n, total),
+        rank::radius(&self.lookup, self.query, &self.ring, n, total)
+    }
+
+    /// The part of the ring that holds the page, if it takes less to find that than to put all of so many hits in order.
+    fn front(&self, total: u64) -> Result<Option<Front>> {
+        let Page { order, after, .. } = self.page;
+        match Fronts::new(&self.lookup, self.query, &self.ring, total, &self.page) {
+            Some(fronts) => fronts.find(order, after.map(|cursor| cursor.distance())),
+            None => Ok(None),
         }
     }
 
-    /// The part of the ring that holds the first page, if it takes less to find that than to put all of so many hits in
-    /// order.
-    fn front(&self, total: u64) -> Result<Option<Ring>> {
-        let Page {
-            order,
-            after: None,
-            limit: Some(limit),
-        } = self.page
-        else {
-            return Ok(None);
-        };
-        let limit = (limit as u64).max(1);
-        // Of few hits among many vectors, distances cost less than passes over all vectors.
-        if total <= rank::FEW || limit > total / 4 || total < self.lookup.allowed() / 4 {
-            return Ok(None);
-        }
-        let (start, end) = (self.ring.start_bound(), self.ring.end_bound());
-        let front = match order {
-            Order::Nearest => {
-                let radius = self.radius(limit, total)?;
-                Ring::from_bounds((start.cloned(), Bound::Included(radius)))
-            }
-            Order::Farthest => {
-                let radius = self.radius(total - limit + 1, total)?;
-                Ring::from_bounds((Bound::Included(radius), end.cloned()))
-            }
-            Order::Id | Order::Closest(_) => return Ok(None),
-        };
-        Ok(Some(front?))
-    }
-
-    /// The page, of ids that hold it. There are `total` hits.
-    fn cut(self, ids: Vec<u32>, total: u64, explain: Explain) -> Result<SearchResult> {
+    /// The page, cut from these hits, which are some or all of `of`. There are `total` hits.
+    fn cut(self, ids: Vec<u32>, of: u64, total: u64, explain: Explain) -> Result<SearchResult> {
         let Self { lookup, page, .. } = self;
         let distances = |ids: &[u32]| lookup.distances(self.query, ids);
-        let are_all = ids.len() as u64 == total;
+        let are_all = ids.len() as u64 == of;
         let mut hits = page.cut(ids, distances)?;
         if self.distances && hits.distances.is_none() {
             hits.distances = Some(distances(&hits.ids)?);

@@ -92,6 +92,10 @@ fn help_tells_the_exit_codes_and_the_ranges() {
         "--help",
         "build --help",
         "query --help",
+        "count --help",
+        "knn --help",
+        "sample --help",
+        "profile --help",
         "info --help",
         "verify --help",
         "salvage --help",
@@ -115,6 +119,18 @@ fn help_tells_the_exit_codes_and_the_ranges() {
         "asks nothing: the table is the line `0 queries`, and --json prints no line",
     ] {
         assert!(help.contains(text), "{text} in {help}");
+    }
+    for (line, text, is_there) in [
+        ("count --help", "[a, b]  (a, b]", true),
+        ("count --help", "\"shown\"", false),
+        ("knn --help", "\"shown\"", true),
+        ("knn --help", "[a, b]  (a, b]", false),
+        ("sample --help", "SipHash-2-4", true),
+        ("profile --help", "\"quantiles\"", true),
+        ("profile --help", "\"shown\"", false),
+    ] {
+        let help = place.run(line).done();
+        assert_eq!(help.contains(text), is_there, "{text} in {line}: {help}");
     }
     assert_eq!(
         place.run("--version").done(),

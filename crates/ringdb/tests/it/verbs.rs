@@ -157,10 +157,26 @@ proptest! {
     }
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Nearest,
+    Farthest,
+    Closest(f64),
+}
+
+/// From a distance of many vectors, from one of few, and from beyond all.
+const ORDERS: [Order; 5] = [
+    Order::Nearest,
+    Order::Farthest,
+    Order::Closest(0.25),
+    Order::Closest(0.13),
+    Order::Closest(5.0),
+];
+
 /// A third of the vectors at one distance, in rings that cut it, of all vectors and of some: the pages of many hits, which
 /// are found by their radius.
 #[test]
-fn the_ends_of_large_rings_are_found_without_their_middle() {
+fn pages_of_large_rings_are_found_without_the_rest() {
     let len = 300_000_u32;
     let vectors: Vec<f32> = (0..len)
         .map(|i| match i % 3 {
@@ -199,28 +215,58 @@ fn the_ends_of_large_rings_are_found_without_their_middle() {
         {
             let mut hits = all.clone();
             hits.retain(|&(d, id)| ring.contains(d) && filter.allows(id));
-            let ask = || {
-                let search = db.search(&query[..dims]).in_ring(*ring);
-                search.filter(filter).distances()
-            };
-            for sign in [1.0, -1.0] {
-                let towards = |limit: usize| match sign > 0.0 {
-                    true => ask().nearest_first().limit(limit),
-                    false => ask().farthest_first().limit(limit),
+            for order in ORDERS {
+                let key = |d: f64| match order {
+                    Order::Nearest => d,
+                    Order::Farthest => -d,
+                    Order::Closest(to) => (d - to).abs(),
                 };
-                hits.sort_by(|a, b| (sign * a.0).total_cmp(&(sign * b.0)).then(a.1.cmp(&b.1)));
-                for limit in [0, 1, 5_000] {
-                    let page = towards(limit).run().unwrap();
-                    let found = page.distances.unwrap().into_iter().zip(page.ids);
-                    let found: Vec<(f64, u32)> = found.collect();
-                    assert!(found == hits[..limit], "{limit} in {ring}, {filter:?}");
-                    assert_eq!((page.total, page.truncated), (hits.len() as u64, true));
-                    assert_eq!(page.next.is_some(), limit > 0);
-                    if let Some(next) = page.next.filter(|_| limit == 5_000) {
-                        let page = towards(9).after(next).run().unwrap();
-                        let found = page.distances.unwrap().into_iter().zip(page.ids);
-                        assert!(found.eq(hits[limit..limit + 9].iter().copied()));
+                hits.sort_by(|a, b| key(a.0).total_cmp(&key(b.0)).then(a.1.cmp(&b.1)));
+                let search = || {
+                    let search = db.search(&query[..dims]).in_ring(*ring);
+                    let search = search.filter(filter).distances();
+                    match order {
+                        Order::Nearest => search.nearest_first(),
+                        Order::Farthest => search.farthest_first(),
+                        Order::Closest(to) => search.closest_to(to),
                     }
+                };
+                let none = search().limit(0).run().unwrap();
+                let told = (none.ids.len(), none.truncated, none.next);
+                assert_eq!(told, (0, true, None));
+                let mut behind = &hits[..];
+                let mut next = None;
+                // The second page ends among equal distances, and the last one holds all that is left.
+                for limit in [1, 5_000, 9, 30_000, 400_000] {
+                    let search = search().limit(limit);
+                    let page = match next {
+                        Some(next) => search.after(next).run().unwrap(),
+                        None => search.run().unwrap(),
+                    };
+                    let (here, rest) = behind.split_at(limit.min(behind.len()));
+                    let found = page.distances.unwrap().into_iter().zip(page.ids);
+                    let is_right = found.eq(here.iter().copied());
+                    assert!(is_right, "{limit}, {order:?} in {ring}, {filter:?}");
+                    let told = (page.total, page.truncated, page.next.is_some());
+                    let follow = !rest.is_empty();
+                    assert_eq!(told, (hits.len() as u64, follow, follow));
+                    // Many may be equal to the last hit before the page, or precede it; nothing is left out then.
+                    let last = hits[..hits.len() - behind.len()]
+                        .last()
+                        .map(|last| key(last.0));
+                    let first = match order {
+                        Order::Closest(_) => 0,
+                        _ => hits.partition_point(|hit| last.is_some_and(|last| key(hit.0) < last)),
+                    };
+                    let behind_equals =
+                        hits.partition_point(|hit| last.is_some_and(|last| key(hit.0) <= last));
+                    let is_deep = behind_equals - first > hits.len() / 9;
+                    let looked_at = page.explain.hits();
+                    assert!(
+                        limit > 9 || is_deep || looked_at <= 120_000,
+                        "{looked_at} hits for {limit}, {order:?} in {ring}, {filter:?}"
+                    );
+                    (behind, next) = (rest, page.next);
                 }
             }
         }
