@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use ringdb::{BuildOptions, RingDb, RowSet, SealedRingDb, Search};
+use ringdb::{BuildOptions, Explain, RingDb, RowSet, SealedRingDb, Search, Tier};
 use ringdb_benches::data::{Data, DataSet};
 use ringdb_benches::few_dims::FewDims;
 use ringdb_benches::options::Options;
@@ -202,6 +202,7 @@ fn measure(
         let names: Vec<&str> = verbs.iter().map(|verb| verb.name.as_str()).collect();
         let times = times(&verbs, &asked, runs, None)?;
         println!("{}:\n\n{}", kind.describe(), table(&names, &times));
+        println!("{}", reads(&db, &asked));
     }
     let asked = asked.next().unwrap_or_default();
     check_rank(&db, &asked);
@@ -453,6 +454,48 @@ fn times(
         Times::from_seconds(&of_query)
     };
     Ok(seconds.into_iter().map(of_query).collect())
+}
+
+/// What the queries read on average, each for the ids in its ring and for histograms.
+fn reads(db: &SealedRingDb, asked: &[Asked]) -> String {
+    let ids = |asked: &Asked| asked.search(db).run().expect("a ring").explain;
+    let histogram = |asked: &Asked, bins: usize| {
+        let found = db.search(asked.query()).histogram(&asked.edges(bins));
+        found.expect("edges").explain
+    };
+    let of = |explain: &dyn Fn(&Asked) -> Explain| asked.iter().map(explain).collect();
+    let rows: [(&str, Vec<Explain>); 3] = [
+        ("ids", of(&ids)),
+        ("histogram, 10 bins", of(&|asked| histogram(asked, 10))),
+        ("histogram, 100 bins", of(&|asked| histogram(asked, 100))),
+    ];
+    let mut text = String::from(
+        "| MB read of a query | boxes | prefix | codes | unsure behind codes | fine | coordinates | spans that turned to a scan |\n|---|---|---|---|---|---|---|---|\n",
+    );
+    for (name, explains) in rows {
+        let sum = |of: &dyn Fn(&Explain) -> u64| explains.iter().map(of).sum::<u64>();
+        let mb = |tiers: &[Tier]| {
+            let bytes = sum(&|it| tiers.iter().map(|&tier| it.tier(tier).bytes).sum());
+            format!("{:.1}", bytes as f64 / 1e6 / explains.len().max(1) as f64)
+        };
+        let unsure = sum(&|it| it.tier(Tier::Codes).unsure);
+        let seen = sum(&|it| it.tier(Tier::Codes).rows);
+        let cells = [
+            name.to_owned(),
+            mb(&[Tier::Boxes]),
+            mb(&[Tier::Prefix]),
+            mb(&[Tier::Codes]),
+            match seen {
+                0 => "-".to_owned(),
+                _ => format!("{:.1} %", 100.0 * unsure as f64 / seen as f64),
+            },
+            mb(&[Tier::Fine]),
+            mb(&[Tier::Rows, Tier::Scan]),
+            format!("{} of {}", sum(&Explain::switched), sum(&Explain::spans)),
+        ];
+        text += &format!("| {} |\n", cells.join(" | "));
+    }
+    text
 }
 
 fn table(names: &[&str], times: &[Times]) -> String {

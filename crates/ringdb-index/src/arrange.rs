@@ -13,10 +13,10 @@ use crate::boxes::{
 use crate::code::Line;
 use crate::distance::{check_environment, distance};
 use crate::error::{Error, Result};
+use crate::guard::Trusted;
 use crate::kernel::Kernel;
 use crate::ring::Ring;
 use crate::rows::{Rows, sampled};
-use crate::span::Trusted;
 use crate::walk::Walk;
 
 /// Fewer rows are put in order by one thread.

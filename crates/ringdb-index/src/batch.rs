@@ -9,9 +9,10 @@ use std::ops::Range;
 use crate::code::{BATCH_QUERIES, CodeBatch, CodeQuery, Codes, TILE_ROWS};
 use crate::distance::check_environment;
 use crate::explain::{Explain, Tier, TierReport};
+use crate::field::{Ask, Field, Found, Room, chunk_of};
+use crate::guard::Guard;
 use crate::kernel::{CHUNK_ROWS, CHUNK_TILES, Judged};
 use crate::plan::Costs;
-use crate::span::{Ask, Field, Found, Guard, Room, chunk_of};
 
 /// Coordinates of a block where there are no codes: 256 KB.
 const BLOCK_COORDINATES: usize = 64 * 1024;

@@ -4,8 +4,8 @@
 
 use crate::code::{CodeFrame, FramedQuery, Limits};
 use crate::edges::Edges;
+use crate::grid::Grid;
 use crate::ring::Thresholds;
-use crate::slots::Slots;
 
 /// The edges as estimates see them, for one query.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct CodeBins {
     reached: Vec<f32>,
     /// A sum does not reach the edge if `t + E` is less than this.
     unreached: Vec<f32>,
-    slots: Slots,
+    grid: Grid,
 }
 
 impl CodeBins {
@@ -31,31 +31,30 @@ impl CodeBins {
         });
         let limits = limits.map(|limits| (limits.inside_lo, limits.outside_below));
         let (reached, unreached): (Vec<f32>, Vec<f32>) = limits.unzip();
-        let slots = Slots::new(&reached, &unreached);
+        let grid = Grid::new(&reached, &unreached);
         Some(Self {
             reached,
             unreached,
-            slots,
+            grid,
         })
     }
 
     /// The grid over both lists.
-    pub(crate) fn slots(&self) -> &Slots {
-        &self.slots
+    pub(crate) fn grid(&self) -> &Grid {
+        &self.grid
     }
 
-    /// The slot of a row whose sum is between these, in the terms of estimates; `None` if it may be in several.
-    #[inline(always)]
-    pub(crate) fn slot(&self, low: f32, high: f32) -> Option<u16> {
-        self.slot_in(self.slots.cells(low, high), low, high)
-    }
-
-    /// The same in these cells of the grid.
+    /// The slot of a row whose sum is between these, in the terms of estimates and in these cells of the grid; `None` if it
+    /// may be in several.
     #[inline(always)]
     pub(crate) fn slot_in(&self, cells: [u32; 2], low: f32, high: f32) -> Option<u16> {
-        let [first, last] = self.slots.of_cells(cells);
+        let [first, last] = self.grid.of_cells(cells);
         if first == last {
             return Some(first);
+        }
+        // Most often where bins are narrow, and then without a search.
+        if self.grid.has_between(cells) {
+            return None;
         }
         // What is not a number, or overflowed, proves nothing; it is never in cells between which there is no edge.
         if !(low <= high && high < f32::INFINITY) {
@@ -81,7 +80,7 @@ impl Tally {
     /// Of nothing.
     pub(crate) fn new(edges: &Edges) -> Self {
         Self {
-            counts: vec![0; edges.slots()],
+            counts: vec![0; edges.n_slots()],
         }
     }
 
@@ -121,6 +120,10 @@ mod tests {
     use super::*;
     use crate::rows::Rows;
 
+    fn slot(bins: &CodeBins, low: f32, high: f32) -> Option<u16> {
+        bins.slot_in(bins.grid().cells(low, high), low, high)
+    }
+
     /// Estimates at and around every limit, of rows whose sums are known.
     #[test]
     fn what_is_proven_is_true_and_what_overflowed_proves_nothing() {
@@ -145,7 +148,7 @@ mod tests {
             let t = scale * scale * sum - g_sq;
             for e in [1e-6, 1e-3, 0.1, 10.0] {
                 let (low, high) = ((t - e) as f32, (t + e) as f32);
-                if let Some(slot) = bins.slot(low, high) {
+                if let Some(slot) = slot(&bins, low, high) {
                     assert_eq!(slot, edges.slot(sum), "{sum} +- {e}");
                     proven += 1;
                 }
@@ -162,7 +165,7 @@ mod tests {
             (1.0, 0.0),
             (0.0, inf),
         ] {
-            assert_eq!(bins.slot(low, high), None, "{low} to {high}");
+            assert_eq!(slot(&bins, low, high), None, "{low} to {high}");
         }
     }
 }

@@ -9,11 +9,12 @@ use crate::boxes::{BLOCK_TILES, BoxQuery, Boxes, line_bytes};
 use crate::code::TILE_ROWS;
 use crate::distance::check_environment;
 use crate::edges::Edges;
-use crate::explain::{Tier, TierReport};
+use crate::explain::{Explain, Tier, TierReport};
+use crate::guard::Guard;
 use crate::kernel::{Kernel, existing};
+use crate::plan::prefer_allowed;
 use crate::ring::Thresholds;
 use crate::row_set::RowSet;
-use crate::span::Guard;
 use crate::tally::Tallied;
 use crate::walk::{PART_ROWS, of_no_row, parts_of};
 
@@ -42,6 +43,7 @@ pub(crate) struct BoxTally<'a, G> {
     /// Rows that boxes found to be in no bin.
     outside: usize,
     bytes: usize,
+    is_given_up: bool,
 }
 
 impl<'a, G: Guard> BoxTally<'a, G> {
@@ -69,10 +71,11 @@ impl<'a, G: Guard> BoxTally<'a, G> {
             pieces: Vec::new(),
             outside: 0,
             bytes: 0,
+            is_given_up: false,
         }
     }
 
-    /// Looks at boxes, and at no row.
+    /// Looks at boxes, and at no row. Where it gives up, nothing is known of any row.
     pub(crate) fn look_at_boxes(&mut self) -> Result<(), G::Error> {
         check_environment()?;
         let frame = *self.boxes.frame();
@@ -88,12 +91,28 @@ impl<'a, G: Guard> BoxTally<'a, G> {
             }
         }
         let rows = frame.rows();
+        let explain = &mut self.found.explain;
+        self.is_given_up = self
+            .filter
+            .is_some_and(|filter| prefer_allowed(filter.allowed(rows), left));
+        if self.is_given_up {
+            let bytes = self.bytes as u64;
+            let nothing = TierReport::default();
+            explain.waste(Tier::Boxes, TierReport { bytes, ..nothing });
+            explain.leave_boxes();
+            return Ok(());
+        }
         let inside = rows - unsure - self.outside;
         let report = TierReport::of(rows, inside, unsure, self.bytes);
-        self.found.explain.add(Tier::Boxes, report);
-        self.found.explain.begin_span();
+        explain.add(Tier::Boxes, report);
+        explain.begin_span();
         self.guard.decided(rows - left);
         Ok(())
+    }
+
+    /// What was done, if it takes less to look at the rows that are allowed than at those that boxes left.
+    pub(crate) fn given_up(&self) -> Option<Explain> {
+        self.is_given_up.then_some(self.found.explain)
     }
 
     fn look_at_group(&mut self, level: usize, group: usize) -> Result<(), G::Error> {
@@ -145,7 +164,7 @@ impl<'a, G: Guard> BoxTally<'a, G> {
     }
 
     fn is_above(&self, slot: u16) -> bool {
-        usize::from(slot) == self.edges.slots() - 1
+        usize::from(slot) == self.edges.n_slots() - 1
     }
 
     fn is_outside(&self, slot: u16) -> bool {
@@ -160,7 +179,7 @@ impl<'a, G: Guard> BoxTally<'a, G> {
     /// Counts the rows of a part. Checks the thread that it runs on.
     pub(crate) fn look_at(&self, part: Range<usize>, found: &mut Tallied) -> Result<(), G::Error> {
         check_environment()?;
-        for piece in &self.pieces[part] {
+        for piece in &self.pieces[part.clone()] {
             match piece.slot {
                 Some(slot) => {
                     let allowed = self.allowed_in(&piece.places)?;
@@ -172,8 +191,9 @@ impl<'a, G: Guard> BoxTally<'a, G> {
                 }
                 None => self.look_at_rows(&piece.places, found)?,
             }
-            self.guard.decided(piece.places.len());
         }
+        let rows = self.pieces[part].iter().map(|piece| piece.places.len());
+        self.guard.decided(rows.sum());
         Ok(())
     }
 
@@ -217,6 +237,9 @@ impl<'a, G: Guard> BoxTally<'a, G> {
         self.guard.blocks(bytes.clone())?;
         let outside = found.tally.outside();
         for (block, masks) in blocks.zip(masks.chunks(BLOCK_TILES)) {
+            if masks.iter().all(|&mask| mask == 0) {
+                continue;
+            }
             let lines = self.boxes.lines(self.boxes.block(block));
             let mut rows = [0; BLOCK_TILES];
             rows[..masks.len()].copy_from_slice(masks);

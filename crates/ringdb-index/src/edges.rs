@@ -4,8 +4,8 @@
 //! `sqrt(s)` has by the edges as stated. The thresholds are computed once, here, as those of a ring are.
 
 use crate::error::{Error, Result};
+use crate::grid::Grid;
 use crate::ring::{greatest_within, least_reaching, non_negative};
-use crate::slots::Slots;
 
 /// Validated edges of a histogram, ascending. A bin holds the distances from its edge, inclusive, to the next one,
 /// exclusive; the last bin holds its upper edge as well.
@@ -23,7 +23,7 @@ pub struct Edges {
     edges: Vec<f64>,
     /// A sum is in the slot of so many as do not exceed it: slot 0 is below all edges, the last one above.
     sums: Vec<f64>,
-    slots: Slots,
+    grid: Grid,
 }
 
 impl Edges {
@@ -57,11 +57,11 @@ impl Edges {
             *sum = greatest_within(last).next_up();
         }
         let nearest: Vec<f32> = sums.iter().map(|&sum| sum as f32).collect();
-        let slots = Slots::new(&nearest, &nearest);
+        let grid = Grid::new(&nearest, &nearest);
         Ok(Self {
             edges: checked,
             sums,
-            slots,
+            grid,
         })
     }
 
@@ -83,7 +83,7 @@ impl Edges {
     }
 
     /// How many slots there are: below the edges, each bin, above the edges.
-    pub(crate) fn slots(&self) -> usize {
+    pub(crate) fn n_slots(&self) -> usize {
         self.edges.len() + 1
     }
 
@@ -96,13 +96,13 @@ impl Edges {
     /// The cell of a sum in the grid over the edges.
     #[inline(always)]
     pub(crate) fn cell(&self, sum: f64) -> u32 {
-        self.slots.cell(sum as f32)
+        self.grid.cell(sum as f32)
     }
 
     /// The slot of a sum in this cell.
     #[inline(always)]
     pub(crate) fn slot_in(&self, cell: u32, sum: f64) -> u16 {
-        let [low, high] = self.slots.of_cells([cell, cell]);
+        let [low, high] = self.grid.of_cells([cell, cell]);
         if low == high {
             return low;
         }
@@ -188,6 +188,13 @@ mod tests {
             let error = Edges::new(edges).expect_err("no edges");
             assert_eq!(error.to_string(), expected);
         }
-        assert!(Edges::new(&too_many[..max]).is_ok());
+        let most = Edges::new(&too_many[..max]).expect("as many as may be");
+        for edge in [0_u16, 1, 40_000, 65_533] {
+            let sum = f64::from(edge).powi(2);
+            assert_eq!(most.slot(sum), edge + 1);
+            assert_eq!(most.slot((sum - 1.0).max(0.0)), edge.max(1));
+        }
+        let last = 65_534_f64.powi(2);
+        assert_eq!((most.slot(last), most.slot(last + 1.0)), (65_534, 65_535));
     }
 }

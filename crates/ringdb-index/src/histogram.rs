@@ -6,10 +6,11 @@ use crate::box_tally::BoxTally;
 use crate::distance::check_environment;
 use crate::edges::Edges;
 use crate::explain::Explain;
+use crate::field::Field;
+use crate::guard::Guard;
 use crate::kernel::Kernel;
 use crate::search::{check_query, fold_parts, fold_spans};
 use crate::segment::Segment;
-use crate::span::{Field, Guard};
 use crate::tally::{Tallied, TallyAsk};
 
 /// How many rows have distances in each bin.
@@ -64,20 +65,26 @@ pub fn histogram<G: Guard>(
     check_query(segment.rows(), query)?;
     check_environment()?;
     let nothing = || Tallied::nothing(edges);
+    let mut explain = Explain::default();
     if let Some(boxes) = segment.boxes() {
         guard.go_on()?;
         let mut walk = BoxTally::new(boxes, query, edges, segment.filter(), kernel, guard);
         walk.look_at_boxes()?;
-        let add = |part, found: &mut Tallied| {
-            guard.go_on()?;
-            walk.look_at(part, found)
-        };
-        let found = fold_parts(&walk.parts(), nothing, add, Tallied::merge)?;
-        return Ok(Histogram::of(walk.finish(found)));
+        if let Some(so_far) = walk.given_up() {
+            explain = so_far;
+        } else {
+            let add = |part, found: &mut Tallied| {
+                guard.go_on()?;
+                walk.look_at(part, found)
+            };
+            let found = fold_parts(&walk.parts(), nothing, add, Tallied::merge)?;
+            return Ok(Histogram::of(walk.finish(found)));
+        }
     }
     let field = Field::new(segment, kernel, guard);
     let ask = TallyAsk::new(field.codes, query, edges);
     let add = |span, found: &mut Tallied| field.tally(&ask, span, found);
-    let found = fold_spans(&field, nothing, add, Tallied::merge)?;
+    let mut found = fold_spans(&field, nothing, add, Tallied::merge)?;
+    found.explain += explain;
     Ok(Histogram::of(found))
 }

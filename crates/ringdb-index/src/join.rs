@@ -10,11 +10,12 @@ use std::ops::Range;
 use crate::batch::{BlockFound, Group};
 use crate::code::BATCH_QUERIES;
 use crate::error::{Error, Result};
+use crate::field::{Ask, Field};
+use crate::guard::Guard;
 use crate::kernel::Kernel;
 use crate::many::{in_parallel, prepare_all};
 use crate::ring::{Ring, Thresholds};
 use crate::segment::Segment;
-use crate::span::{Ask, Field, Guard};
 
 /// Rows that are queries together, against one block after the other.
 const LEFT_ROWS: usize = 16 * BATCH_QUERIES;

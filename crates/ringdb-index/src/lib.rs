@@ -36,9 +36,9 @@
 //! # Reading order
 //! `error`, then `ring` (an interval of distances becomes two thresholds), `distance` (the
 //! definition and what follows from it), `rows` (the view of the data), `code` and `prefix` (smaller forms
-//! of the rows, with bounds on what they lose), `boxes` (around rows of few coordinates), `slots`, `edges` and `bins` (of
+//! of the rows, with bounds on what they lose), `boxes` (around rows of few coordinates), `grid`, `edges` and `bins` (of
 //! histograms), `kernel` (the inner loops), `row_set` and `segment` (rows with what was made of them, all or some),
-//! `choose` and `build` (how codes are made), `explain`, `plan`, `span`, `allowed`, `batch`, `walk`, `tally` and
+//! `choose` and `build` (how codes are made), `explain`, `plan`, `guard`, `field`, `scan`, `span`, `batch`, `walk`, `tally` and
 //! `box_tally` (searches and histograms on one thread), `arrange` (how boxes are made), `search` (on all threads),
 //! `portions` (a search as it goes on), `histogram`, `many` (many queries at once), and `join`. Each uses only those
 //! before it.
@@ -57,7 +57,7 @@ mod code;
 mod prefix;
 mod boxes;
 
-mod slots;
+mod grid;
 mod edges;
 mod bins;
 
@@ -71,8 +71,10 @@ mod build;
 
 mod explain;
 mod plan;
+mod guard;
+mod field;
+mod scan;
 mod span;
-mod allowed;
 mod batch;
 mod walk;
 mod tally;
@@ -100,6 +102,7 @@ pub use distance::{check_environment, distance, s64};
 pub use edges::Edges;
 pub use error::{Error, Result};
 pub use explain::{Explain, Tier, TierReport};
+pub use guard::{Guard, Trusted};
 pub use histogram::{Histogram, histogram};
 pub use join::{Join, Pair, join, join_with};
 pub use kernel::Kernel;
@@ -111,4 +114,3 @@ pub use row_set::RowSet;
 pub use rows::{DIMS_MAX, ROWS_MAX, Rows, check_finite};
 pub use search::{count, distances, ring_ids, search};
 pub use segment::Segment;
-pub use span::{Guard, Trusted};

@@ -9,12 +9,13 @@ use crate::code::{BATCH_QUERIES, Codes};
 use crate::distance::check_environment;
 use crate::error::{Error, Result};
 use crate::explain::Explain;
+use crate::field::{Ask, Field};
+use crate::guard::Guard;
 use crate::kernel::Kernel;
 use crate::ring::{Ring, Thresholds};
 use crate::rows::check_finite;
 use crate::search::{by_boxes, by_rows};
 use crate::segment::Segment;
-use crate::span::{Ask, Field, Guard};
 
 /// Queries that pass over the rows together; more take another pass.
 const PASS_QUERIES: usize = 256;

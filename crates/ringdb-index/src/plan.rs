@@ -15,6 +15,9 @@ const PICK: f64 = 128.0;
 /// What it takes to pick a row beside looking at it, in bytes that are scanned meanwhile.
 const PICK_SCANNED: f64 = 192.0;
 
+/// How many rows are told whether they are allowed, in the order of boxes, while one row that is allowed is read.
+const SINGLE_ALLOWED: usize = 10;
+
 /// What codes cost for a set of rows, in bytes a row, relative to a scan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Costs {
@@ -113,6 +116,12 @@ impl BoxCosts {
     }
 }
 
+/// Whether a histogram costs less by the coordinates of so many rows that are allowed, wherever they are, than by all rows
+/// that boxes left, allowed or not, in the order of boxes.
+pub(crate) fn prefer_allowed(allowed: usize, left: usize) -> bool {
+    SINGLE_ALLOWED * allowed < left
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +143,13 @@ mod tests {
         assert!(pays(0) && pays(7) && !pays(8) && !pays(16));
         let never_pay = |dims: usize| Costs::new(dims).never_pay();
         assert!(never_pay(1) && never_pay(3) && !never_pay(4) && !never_pay(16));
+    }
+
+    #[test]
+    fn few_rows_that_are_allowed_are_read_at_once() {
+        assert!(prefer_allowed(0, 1) && prefer_allowed(50_000, 5_000_000));
+        assert!(!prefer_allowed(0, 0) && !prefer_allowed(50_000, 50_000));
+        assert!(!prefer_allowed(2_500_000, 5_000_000));
     }
 
     #[test]

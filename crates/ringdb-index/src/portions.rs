@@ -5,11 +5,12 @@
 
 use crate::distance::check_environment;
 use crate::explain::Explain;
+use crate::field::{Ask, Field};
+use crate::guard::Guard;
 use crate::kernel::Kernel;
 use crate::ring::Ring;
 use crate::search::{by_boxes, check_query, in_spans, threads};
 use crate::segment::Segment;
-use crate::span::{Ask, Field, Guard};
 
 /// Spans of a portion, at first and at most, for each thread. Threads wait for the last one of a portion.
 const SPANS_FIRST: usize = 1;

@@ -192,6 +192,8 @@ impl fmt::Debug for RowSet {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use rand::rngs::SmallRng;
     use rand::{Rng, SeedableRng};
 
@@ -209,13 +211,24 @@ mod tests {
                 .filter(|_| rng.random_bool(share))
                 .collect();
             ids.extend(100_100..100_300);
-            for set in [RowSet::allow(ids.clone()), RowSet::deny(ids.clone())] {
+            if share == 0.001 {
+                // Too few among so many rows for a bit each.
+                ids.extend((65_536..75_536).step_by(2));
+                ids.push(20_000_000);
+            }
+            let given: HashSet<u32> = ids.iter().copied().collect();
+            for (set, denies) in [
+                (RowSet::allow(ids.clone()), false),
+                (RowSet::deny(ids.clone()), true),
+            ] {
+                assert_eq!(set.bits().is_some(), share > 0.1);
                 for rows in [0..2_048, 65_500..67_548, 100_007..100_290, 131_072..131_075] {
                     let mut masks = [0x5555; 128];
                     let n = set.masks(rows.clone(), &mut masks);
                     let mut expected = 0;
                     for r in 0..128 * TILE_ROWS {
                         let id = (rows.start + r) as u32;
+                        assert_eq!(set.allows(id), given.contains(&id) != denies, "{id}");
                         let is_allowed = r < rows.len() && set.allows(id);
                         expected += usize::from(is_allowed);
                         let bit = masks[r / TILE_ROWS] >> (r % TILE_ROWS) & 1 == 1;

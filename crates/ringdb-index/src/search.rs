@@ -13,12 +13,13 @@ use crate::boxes::BoxQuery;
 use crate::distance::check_environment;
 use crate::error::{Error, Result};
 use crate::explain::Explain;
+use crate::field::{Field, Found, SPAN_COORDINATES};
+use crate::guard::{Guard, Trusted};
 use crate::kernel::{Kernel, Prepared};
 use crate::plan::BoxCosts;
 use crate::ring::Ring;
 use crate::rows::{Rows, check_finite};
 use crate::segment::Segment;
-use crate::span::{Field, Found, Guard, SPAN_COORDINATES, Trusted};
 use crate::walk::{Walk, ascending};
 
 /// The ids of all rows whose distance from `query` lies in `ring`, ascending.
@@ -236,7 +237,8 @@ pub(crate) fn in_spans<G: Guard, F: Send>(
     spans.into_par_iter().map(search).collect()
 }
 
-/// Adds up what is found in all spans, each merged into what the same thread found before.
+/// Adds up what is found in all spans: a thread adds those that it takes one after the other to one sum, and sums are
+/// merged.
 pub(crate) fn fold_spans<G: Guard, F: Send>(
     field: &Field<'_, G>,
     nothing: impl Fn() -> F + Sync + Send,

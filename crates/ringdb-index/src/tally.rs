@@ -10,10 +10,11 @@ use crate::code::{CodeQuery, Codes, TILE_ROWS};
 use crate::distance::check_environment;
 use crate::edges::Edges;
 use crate::explain::{Explain, Tier, TierReport};
+use crate::field::{Field, chunk_of, runs};
+use crate::guard::Guard;
 use crate::kernel::{CHUNK_ROWS, CodeChunk, Judged, PlaceFine, Prepared};
 use crate::plan::Costs;
 use crate::ring::Thresholds;
-use crate::span::{Field, Guard, chunk_of};
 
 /// What a histogram asks of rows, in the forms that tiers need.
 #[derive(Debug)]
@@ -156,17 +157,14 @@ impl<'a, G: Guard> Field<'a, G> {
         let rows = chunk.first..chunk.first + chunk.rows;
         let (mut unsure, mut left) = ([0; CHUNK_ROWS], [0; CHUNK_ROWS]);
         let n = judged.unsure(rows.len().div_ceil(TILE_ROWS), &mut unsure);
-        let unsure = &unsure[..n];
-        for &row in unsure {
-            let row = rows.start + usize::from(row);
-            self.guard.fine(codes.fine_bytes(row..row + 1))?;
+        for rows in runs(rows.start, &unsure[..n]) {
+            self.guard.fine(codes.fine_bytes(rows))?;
         }
         let outside = found.tally.outside();
         let fine = codes.fine(rows.clone());
         let n_left = self.kernel.place_fine(PlaceFine {
             chunk,
             fine,
-            unsure,
             bins,
             judged,
             left: &mut left,
@@ -206,13 +204,8 @@ impl<'a, G: Guard> Field<'a, G> {
         tier: Tier,
         found: &mut Tallied,
     ) -> Result<(), G::Error> {
-        if rows.len() == chunk.len() {
-            self.guard.rows(chunk.clone())?;
-        } else {
-            for &row in rows {
-                let row = chunk.start + usize::from(row);
-                self.guard.rows(row..row + 1)?;
-            }
+        for rows in runs(chunk.start, rows) {
+            self.guard.rows(rows)?;
         }
         let coordinates = self.rows.coordinates(chunk);
         let outside = found.tally.outside();

@@ -10,10 +10,10 @@ use crate::code::TILE_ROWS;
 use crate::distance::check_environment;
 use crate::error::{self, Error};
 use crate::explain::{Explain, Tier, TierReport};
+use crate::guard::Guard;
 use crate::kernel::{Kernel, existing};
 use crate::plan::{BoxCosts, Costs};
 use crate::row_set::RowSet;
-use crate::span::Guard;
 
 /// Rows of a part, at least, but for the last one; and of a piece, at most.
 pub(crate) const PART_ROWS: usize = 16 * 1024;

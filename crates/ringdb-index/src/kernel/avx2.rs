@@ -400,13 +400,14 @@ mod tests {
 
     use crate::distance::check_environment;
     use crate::error::Error;
+    use crate::field::{Ask, Field};
+    use crate::guard::Trusted;
     use crate::kernel::{Kernel, Prepared};
     use crate::many::search_many;
     use crate::ring::Ring;
     use crate::rows::Rows;
     use crate::search::{distances, distances_of_span, ring_ids};
     use crate::segment::Segment;
-    use crate::span::{Ask, Field, Trusted};
 
     const SUBNORMAL: [f32; 9] = [f32::from_bits(1); 9];
 

@@ -95,7 +95,7 @@ pub(crate) struct CodeChunk<'a> {
 pub(crate) struct Judged {
     masks: [Masks; CHUNK_TILES],
     /// Of tiles with rows that are unsure.
-    pub(super) dots: [[i32; TILE_ROWS]; CHUNK_TILES],
+    dots: [[i32; TILE_ROWS]; CHUNK_TILES],
     n_inside: u32,
     n_unsure: u32,
 }
@@ -166,10 +166,16 @@ impl Judged {
         }
     }
 
-    /// The rows of a tile that are unsure.
+    /// The rows of a tile that are unsure; none beyond the chunk.
     #[inline(always)]
     pub(super) fn unsure_in(&self, tile: usize) -> u16 {
-        self.masks[tile % CHUNK_TILES].unsure
+        self.masks.get(tile).map_or(0, |masks| masks.unsure)
+    }
+
+    /// The dot products of a tile with rows that are unsure.
+    #[inline(always)]
+    pub(super) fn dots_in(&self, tile: usize) -> &[i32; TILE_ROWS] {
+        &self.dots[tile % CHUNK_TILES]
     }
 
     /// The tiles that have unsure rows, among so many, ascending.
@@ -346,7 +352,7 @@ pub(super) fn judge_fine<L: CodeLanes>(
 /// Squared norm, step and `beta` of a row with these fine codes, and the dot product of code and fine code with the query;
 /// `None` if there is no such row.
 #[inline(always)]
-pub(super) fn fine_row<L: CodeLanes>(
+fn fine_row<L: CodeLanes>(
     lanes: L,
     chunk: &CodeChunk<'_>,
     codes: &[u8],
@@ -357,10 +363,20 @@ pub(super) fn fine_row<L: CodeLanes>(
     let tile_lines = query.groups + TAIL_LINES;
     let (tile, r) = (usize::from(row) / TILE_ROWS, usize::from(row) % TILE_ROWS);
     let tail = tiles[tile * tile_lines + query.groups..].first_chunk()?;
-    let of_row = TileTail::fine_row(tail, r);
-    let fine_dot = lanes.fine_dot(codes, query).wrapping_sub(query.bias);
-    let dot = 254 * i64::from(judged.dots[tile % CHUNK_TILES][r]) + i64::from(fine_dot);
-    Some((of_row, dot as f32))
+    let dot = both_dots(lanes, query, judged.dots_in(tile)[r], codes);
+    Some((TileTail::fine_row(tail, r), dot))
+}
+
+/// The dot product of the code and the fine code of a row with the query, from that of its code.
+#[inline(always)]
+pub(super) fn both_dots<L: CodeLanes>(
+    lanes: L,
+    query: &CodeQuery,
+    dot: i32,
+    fine_codes: &[u8],
+) -> f32 {
+    let fine_dot = lanes.fine_dot(fine_codes, query).wrapping_sub(query.bias);
+    (254 * i64::from(dot) + i64::from(fine_dot)) as f32
 }
 
 /// The rows `unsure` of the chunk by their coordinates.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use ringdb_index::{
-    BOX_DIMS_MAX, Error, Explain, Guard, Kernel, Ring, RowSet, Rows, Segment, Tier, Trusted, count,
-    distance, join, portions, search, search_many,
+    BOX_DIMS_MAX, Edges, Error, Explain, Guard, Kernel, Ring, RowSet, Rows, Segment, Tier, Trusted,
+    count, distance, histogram, join, portions, search, search_many,
 };
 
 use crate::boxed::Boxed;
@@ -112,7 +112,11 @@ fn only_allowed_rows_are_found_whatever_tiers_there_are() {
     for dims in [1, 3, 7, 12, 16, 33, 64] {
         for (k, kind) in KINDS.into_iter().enumerate() {
             let mut rng = SmallRng::seed_from_u64(SEED + (dims * 100 + k) as u64);
-            let n = [37, 700, 5_000][(dims + k) % 3];
+            // Of the most rows, most sets have a bit for each.
+            let n = match (dims, k) {
+                (3 | 16, 0) => 20_000,
+                _ => [37, 700, 5_000][(dims + k) % 3],
+            };
             let data = kind.rows(n, dims, &mut rng);
             let query = data[n / 2 * dims..][..dims].to_vec();
             let distances: Vec<f64> = data.chunks(dims).map(|row| distance(row, &query)).collect();
@@ -133,6 +137,42 @@ fn only_allowed_rows_are_found_whatever_tiers_there_are() {
                     check(boxed.segment(), &query, &ring, kernel, &expected);
                 }
             }
+        }
+    }
+}
+
+/// Where those are read that are not allowed because many beside them are.
+#[test]
+fn of_tiles_without_an_allowed_row_nothing_is_read() {
+    for dims in [1, 2, 64] {
+        let data: Vec<f32> = (0..5_000 * dims).map(|i| (i % 97) as f32).collect();
+        let rows = Rows::new(&data, dims).expect("whole rows");
+        let query = vec![1.0; dims];
+        let ring = Ring::within(50.0).expect("a radius");
+        for (allowed, most) in [
+            (RowSet::allow(0..100), 112),
+            (RowSet::allow(0..2_000), 2_000),
+            (RowSet::allow(1_000..3_000), 2_016),
+            (
+                RowSet::allow((0..1_600).map(|i| i / 16 * 48 + i % 16)),
+                1_600,
+            ),
+            (RowSet::deny(16..4_990), 32),
+        ] {
+            let segment = Segment::new(rows)
+                .only(&allowed)
+                .expect("ids of these rows");
+            let kernel = Kernel::fastest();
+            let (n, explain) = count(segment, &query, &ring, kernel, &Trusted).expect("a count");
+            let row = |id: usize| &data[id * dims..][..dims];
+            let ids = (0..5_000).filter(|&id| allowed.allows(id as u32));
+            let expected = ids.filter(|&id| ring.contains(distance(row(id), &query)));
+            assert_eq!(n, expected.count() as u64, "{allowed:?}");
+            let read = explain.bytes() / (4 * dims as u64);
+            assert!(
+                read <= most,
+                "{read} rows of {dims} dims, {allowed:?}\n{explain}"
+            );
         }
     }
 }
@@ -238,6 +278,27 @@ fn pool(threads: usize) -> rayon::ThreadPool {
     pool.build().expect("threads")
 }
 
+/// Every row is told once, and after the first refusal at most one part begins on each other thread.
+fn check_watched(
+    threads: usize,
+    segment: Segment<'_>,
+    ask: impl Fn(Segment<'_>, &Watch) -> Result<(), Error> + Sync,
+) {
+    let watched = |watch: &Watch| pool(threads).install(|| ask(segment, watch));
+    let watch = Watch::new(usize::MAX);
+    watched(&watch).expect("nothing is refused");
+    assert_eq!(watch.decided.into_inner(), segment.rows().len());
+    let parts = watch.begun.into_inner();
+    assert!(parts > 1);
+    for allowed in [0, 1, parts - 1] {
+        let watch = Watch::new(allowed);
+        let error = watched(&watch).expect_err("it was ended");
+        assert_eq!(error, Error::FloatEnvironment);
+        let refused = watch.begun.into_inner() - allowed;
+        assert!((1..=threads).contains(&refused), "{refused} of {parts}");
+    }
+}
+
 #[test]
 fn a_guard_is_asked_before_each_part_and_told_of_every_row() {
     let n = 400_000;
@@ -247,6 +308,8 @@ fn a_guard_is_asked_before_each_part_and_told_of_every_row() {
     let coded = Coded::new(&data, 4);
     let wide = Rows::new(&data, 4).expect("whole rows");
     let ring = Ring::between(100.0, 300.0).expect("bounds");
+    let edges: Vec<f64> = (1..=30).map(|i| f64::from(i) * 10.0).collect();
+    let edges = Edges::new(&edges).expect("edges");
     for threads in [1, 2, 7] {
         for segment in [
             Segment::new(rows),
@@ -255,23 +318,15 @@ fn a_guard_is_asked_before_each_part_and_told_of_every_row() {
             boxed.segment(),
         ] {
             let query = &[0.0; 4][..segment.rows().dims()];
-            let watched = |watch: &Watch| {
-                let kernel = Kernel::fastest();
-                pool(threads).install(|| search(segment, query, &ring, kernel, watch))
-            };
-            let watch = Watch::new(usize::MAX);
-            let (ids, _) = watched(&watch).expect("a search");
-            let decided = watch.decided.into_inner();
-            assert_eq!(decided, segment.rows().len());
-            let parts = watch.begun.into_inner();
-            assert!(parts > 1 && !ids.is_empty());
-            // Parts that are begun after the first refusal: at most one for each other thread.
-            for allowed in [0, 1, parts - 1] {
-                let watch = Watch::new(allowed);
-                let error = watched(&watch).expect_err("it was ended");
-                assert_eq!(error, Error::FloatEnvironment);
-                let refused = watch.begun.into_inner() - allowed;
-                assert!((1..=threads).contains(&refused), "{refused} of {parts}");
+            let some = RowSet::deny((0..segment.rows().len() as u32).step_by(3));
+            let filtered = segment.only(&some).expect("ids of these rows");
+            for segment in [segment, filtered] {
+                check_watched(threads, segment, |segment, watch| {
+                    search(segment, query, &ring, Kernel::fastest(), watch).map(drop)
+                });
+                check_watched(threads, segment, |segment, watch| {
+                    histogram(segment, query, &edges, Kernel::fastest(), watch).map(drop)
+                });
             }
         }
     }

@@ -171,6 +171,98 @@ fn bins_are_rings_side_by_side_on_any_number_of_threads() {
     }
 }
 
+/// Codes decide nearly all rows of wide bins, fine codes those of narrower ones, and of the narrowest the rows are scanned.
+#[test]
+fn bins_are_decided_by_the_first_tier_that_can() {
+    println!("seed {SEED:#x}");
+    let mut rng = SmallRng::seed_from_u64(SEED);
+    let (dims, n) = (64, 40_000);
+    let data: Vec<f32> = (0..n * dims)
+        .map(|_| rng.random_range(-1.0_f32..1.0))
+        .collect();
+    let rows = Rows::new(&data, dims).expect("whole rows");
+    let coded = Coded::new(&data, dims);
+    let query = &data[..dims];
+    let distances: Vec<f64> = data.chunks(dims).map(|row| distance(row, query)).collect();
+    let mut sorted = distances.clone();
+    sorted.sort_by(f64::total_cmp);
+    let (low, high) = (sorted[1], sorted[n - 1]);
+    let filter = RowSet::deny([7, 8]);
+    let asked = |bins: u32, kernel: Kernel| {
+        let edges: Vec<f64> = (0..=bins)
+            .map(|i| low + (high - low) * f64::from(i) / f64::from(bins))
+            .collect();
+        let of = Edges::new(&edges).expect("edges");
+        let segment = coded.segment(rows);
+        check(segment, query, &edges, kernel, &distances);
+        let [all, some] = [segment, segment.only(&filter).expect("ids of these rows")];
+        [all, some].map(|segment| {
+            let found = histogram(segment, query, &of, kernel, &Trusted);
+            found.expect("a histogram").explain
+        })
+    };
+    for kernel in kernels() {
+        for explain in asked(1, kernel) {
+            let codes = explain.tier(Tier::Codes);
+            let decided = codes.inside + codes.outside;
+            assert!(decided > 39_000, "{kernel}\n{explain}");
+            assert_eq!(explain.switched(), 0, "{kernel}\n{explain}");
+        }
+        for explain in asked(12, kernel) {
+            let (codes, fine) = (explain.tier(Tier::Codes), explain.tier(Tier::Fine));
+            assert!(codes.unsure > 3_000, "{kernel}\n{explain}");
+            assert!(fine.inside > 9 * fine.unsure, "{kernel}\n{explain}");
+        }
+        for explain in asked(10_000, kernel) {
+            let scan = explain.tier(Tier::Scan);
+            assert!(
+                scan.rows > 20_000 && explain.switched() > 0,
+                "{kernel}\n{explain}"
+            );
+        }
+    }
+}
+
+/// As many edges as there can be.
+#[test]
+fn the_most_bins_are_counted() {
+    let mut rng = SmallRng::seed_from_u64(SEED);
+    for dims in [2, 16] {
+        let n = 3_000;
+        let data: Vec<f32> = (0..n * dims)
+            .map(|_| rng.random_range(0.0_f32..100.0))
+            .collect();
+        let rows = Rows::new(&data, dims).expect("whole rows");
+        let query = vec![1.0; dims];
+        let distances: Vec<f64> = data.chunks(dims).map(|row| distance(row, &query)).collect();
+        let most = distances.iter().copied().fold(0.0, f64::max);
+        let edges: Vec<f64> = (0..Edges::MAX)
+            .map(|i| most * 0.99 * i as f64 / Edges::MAX as f64)
+            .collect();
+        let of = Edges::new(&edges).expect("edges");
+        let mut expected = vec![0_u64; of.bins()];
+        let mut above = 0;
+        for &d in &distances {
+            let slot = edges.partition_point(|&edge| edge <= d);
+            match slot == edges.len() && d > edges[slot - 1] {
+                true => above += 1,
+                false => expected[(slot - 1).min(of.bins() - 1)] += 1,
+            }
+        }
+        assert!(above > 0);
+        let coded = Coded::new(&data, dims);
+        let boxed = (dims <= BOX_DIMS_MAX).then(|| Boxed::new(data.clone(), dims));
+        let boxed = boxed.as_ref().map(Boxed::segment);
+        let segments = [Segment::new(rows), coded.segment(rows)];
+        for segment in segments.into_iter().chain(boxed) {
+            let found = histogram(segment, &query, &of, Kernel::fastest(), &Trusted);
+            let found = found.expect("a histogram");
+            assert_eq!((found.below, found.above), (0, above));
+            assert!(found.counts == expected);
+        }
+    }
+}
+
 #[test]
 fn what_is_no_query_has_no_histogram() {
     let rows = Rows::new(&[0.0, 1.0], 1).expect("whole rows");

@@ -154,7 +154,8 @@ fn dot_products_are_exact_where_they_are_largest() {
                 judged.begin(chunk.rows);
                 kernel.judge_tiles(&chunk, &mut judged);
                 assert_eq!(
-                    judged.dots[0], [expected; TILE_ROWS],
+                    *judged.dots_in(0),
+                    [expected; TILE_ROWS],
                     "{kernel}, {dims} dims"
                 );
             }
@@ -361,7 +362,7 @@ fn the_dot_products_of_a_batch_are_exact_where_they_are_largest() {
                 let tiles = bytes.chunks(tile_bytes(dims)).take(LARGEST.len());
                 let dots: Vec<_> = tiles.map(|tile| plain_dots(tile, &query.whole)).collect();
                 for (tile, expected) in dots.iter().cycle().take(TILES).enumerate() {
-                    let found = judged.dots[tile].map(i64::from);
+                    let found = judged.dots_in(tile).map(i64::from);
                     assert_eq!(
                         found, *expected,
                         "{kernel}, {dims} dims, query {i}, tile {tile}"
