@@ -15,6 +15,7 @@ mod memory;
 mod mended;
 mod options;
 mod orders;
+mod pages;
 mod prefix;
 mod prefix_bytes;
 mod python;
