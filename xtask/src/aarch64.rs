@@ -57,6 +57,11 @@ fn tests(target_dir: &Path, args: Vec<OsString>) -> Command {
     test.env("RUSTC", RUSTC)
         .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", LINKER)
         .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", RUNNER)
+        // The gate sees only the warnings of the processor that it runs on.
+        .env(
+            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
+            "-D warnings",
+        )
         // A run in which nothing but the scalar kernel took part shows nothing that the gate does not.
         .env("RINGDB_REQUIRE_KERNEL", "neon")
         // Another compiler would throw away what rustup's has built.

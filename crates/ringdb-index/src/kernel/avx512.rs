@@ -19,7 +19,7 @@ use crate::code::{
     BATCH_QUERIES, CodeBatch, CodeQuery, FramedRows, GROUP, HALF_QUERIES, LINE, Limits, Line,
     TAIL_LINES, TILE_ROWS, Tier,
 };
-use crate::prefix::{PrefixFrame, PrefixQuery, PrefixTier};
+use crate::prefix::{PrefixFrame, PrefixQuery};
 use crate::ring::Thresholds;
 
 /// Bytes of sixteen upper halves of f32.
@@ -455,7 +455,7 @@ impl PrefixLanes for Avx512 {
 
     #[inline(always)]
     fn judge_prefix(self, tail: &[Line], query: &PrefixQuery, dots: &[i32; TILE_ROWS]) -> Masks {
-        let PrefixTier { kept, a_rest } = &query.tier;
+        let (kept, a_rest) = (&query.tier.kept, &query.tier.a_rest);
         let [norms, halves, rests @ ..] = tail else {
             // There is no such tile; nothing is known of its rows.
             return Masks {

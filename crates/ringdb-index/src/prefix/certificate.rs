@@ -34,7 +34,15 @@ pub(crate) struct PrefixQuery {
     /// `p`, then zeros to whole lines, as in the others.
     pub(crate) whole: Vec<i16>,
     /// `p = 256 high + low`
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "other kernels multiply words")
+    )]
     pub(crate) high: Vec<i8>,
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(dead_code, reason = "other kernels multiply words")
+    )]
     pub(crate) low: Vec<i8>,
     /// Lines of codes in a tile.
     pub(crate) groups: usize,

@@ -23,7 +23,7 @@ mod certificate;
 
 mod view;
 
-pub(crate) use certificate::{PrefixQuery, PrefixTier, estimate_prefix};
+pub(crate) use certificate::{PrefixQuery, estimate_prefix};
 pub(crate) use encode::{encode_tile, norm_sq_of};
 pub(crate) use frame::{DIMS_ROTATED_MAX, KEPT_MAX, KEPT_STEP};
 pub(crate) use layout::{NIBBLE_GROUP, PrefixTail, nibbles, tail_lines};
