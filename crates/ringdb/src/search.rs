@@ -279,7 +279,8 @@ impl<'a> Search<'a> {
         let checked = self.checked()?;
         let (ids, explain) = checked.lookup.ids(checked.query, &checked.ring)?;
         let total = ids.len() as u64;
-        checked.cut(sample::draw(ids, k, seed), total, total, explain)
+        let drawn = sample::draw(&checked.lookup, ids, k, seed)?;
+        checked.cut(drawn, total, total, explain)
     }
 
     /// How many vectors are in the ring. Their ids are not written down, which makes it faster than

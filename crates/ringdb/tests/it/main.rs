@@ -21,5 +21,6 @@ mod prefix_bytes;
 mod python;
 mod queries;
 mod rebuilt;
+mod samples;
 mod support;
 mod verbs;

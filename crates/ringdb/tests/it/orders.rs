@@ -1,12 +1,11 @@
 //! Orders, limits, pages and samples of hits, ranks and nearest vectors, against a sort of all distances by the definition.
 
-use std::hash::Hasher;
-
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use ringdb::{Boxes, BuildOptions, Codes, Cursor, Ring, RingDb, RingDbError, SealedRingDb, Search};
 use ringdb_index::distance;
-use siphasher::sip::SipHasher24;
+
+use crate::samples::smallest_hashes;
 
 const SEED: u64 = 0x6f72_6465;
 
@@ -201,13 +200,8 @@ proptest! {
         let all = rows.map(|(row, id)| (distance(row, &query), id));
         let mut hits: Vec<(f64, u32)> = all.filter(|&(d, _)| d <= radius).collect();
         let total = hits.len() as u64;
-        hits.sort_by_key(|&(_, id)| {
-            let mut hasher = SipHasher24::new_with_keys(seed, 0);
-            hasher.write(&id.to_le_bytes());
-            (hasher.finish(), id)
-        });
-        hits.truncate(k);
-        hits.sort_by_key(|&(_, id)| id);
+        let drawn = smallest_hashes(hits.iter().map(|&(_, id)| id).collect(), k, seed);
+        hits.retain(|(_, id)| drawn.contains(id));
         for db in tiers(&vectors, dims) {
             for order in [Order::Id, Order::Nearest, Order::Farthest, Order::Closest(1.0)] {
                 let mut expected = hits.clone();
@@ -221,16 +215,6 @@ proptest! {
             }
         }
     }
-}
-
-#[test]
-fn a_sample_takes_no_limit_and_no_cursor() {
-    let [db, ..] = tiers(&[2.0, 1.0, 3.0], 1);
-    let cursor = db.search(&[0.0]).limit(1).run().unwrap().next.unwrap();
-    let error = db.search(&[0.0]).limit(1).sample(1, 0).unwrap_err();
-    assert_eq!(error.to_string(), "sample takes no limit");
-    let error = db.search(&[0.0]).after(cursor).sample(1, 0).unwrap_err();
-    assert_eq!(error.to_string(), "sample takes no cursor");
 }
 
 /// So many vectors that they are not put in order but counted; a third of them at one distance.

@@ -15,11 +15,11 @@ use ringdb_index::distance;
 
 const SEED: u64 = 0x7665_7262;
 
-fn options(dims: usize, (codes, boxes): (Codes, Boxes)) -> BuildOptions {
+pub(crate) fn options(dims: usize, (codes, boxes): (Codes, Boxes)) -> BuildOptions {
     BuildOptions::new(dims).codes(codes).boxes(boxes)
 }
 
-fn build(options: BuildOptions, vectors: &[f32], dims: usize) -> SealedRingDb {
+pub(crate) fn build(options: BuildOptions, vectors: &[f32], dims: usize) -> SealedRingDb {
     let mut db: RingDb = options.create().unwrap();
     db.add_vectors(vectors, vec![(); vectors.len() / dims])
         .unwrap();
@@ -27,7 +27,7 @@ fn build(options: BuildOptions, vectors: &[f32], dims: usize) -> SealedRingDb {
 }
 
 /// Without a tier, with codes, and with boxes.
-const TIERS: [(Codes, Boxes); 3] = [
+pub(crate) const TIERS: [(Codes, Boxes); 3] = [
     (Codes::Off, Boxes::Off),
     (Codes::On, Boxes::Off),
     (Codes::Off, Boxes::On),
@@ -211,7 +211,7 @@ fn vectors_that_are_not_allowed_are_not_read() {
     assert_eq!((none.bytes(), none.hits()), (0, 0), "{none}");
 }
 
-fn many() -> Vec<f32> {
+pub(crate) fn many() -> Vec<f32> {
     (0..2_000_000).map(|i| (i % 1_000) as f32).collect()
 }
 
@@ -335,21 +335,6 @@ fn many_threads_share_a_database() {
             assert!(alone == together);
         }
     }
-}
-
-#[test]
-fn samples_are_the_same_for_any_number_of_threads_and_any_tier() {
-    let vectors = many();
-    let mut drawn = Vec::new();
-    for tiers in TIERS {
-        for threads in [1, 2, 7] {
-            let db = build(options(4, tiers).threads(threads), &vectors, 4);
-            let sample = db.search(&[3.0; 4]).within(1_200.0).sample(100, 11);
-            drawn.push(sample.unwrap().ids);
-        }
-    }
-    assert_eq!(drawn[0].len(), 100);
-    assert!(drawn.iter().all(|ids| *ids == drawn[0]));
 }
 
 #[test]
