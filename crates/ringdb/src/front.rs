@@ -3,7 +3,7 @@
 //! Invariant: all hits of the page lie in its front. If others follow the page, the front holds one of them or not all of
 //! [`Front::of`].
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, RangeBounds, RangeInclusive};
 
 use ringdb_index::Ring;
 
@@ -84,15 +84,11 @@ impl<'a> Fronts<'a> {
         Ok(part?.map(|ring| Front { ring, of }))
     }
 
-    /// As many hits on either side of `d` as there are up to the end of the page.
+    /// What differs from `d` at most as much as the last of so many hits on one side as there are up to the end of the page.
     fn around(&self, d: f64, after: Option<f64>) -> Result<Option<Front>> {
         let passed = match after {
             None => 0,
-            Some(at) => {
-                // Differences are rounded: one step more than the cursor's takes in all that may be before it.
-                let off = (at - d).abs().next_up();
-                self.count_in((d - off).next_down()..=(d + off).next_up())?
-            }
+            Some(at) => self.count_in(within(d, (at - d).abs()))?,
         };
         let n = self.limit + passed;
         if n > self.total / 8 {
@@ -100,18 +96,19 @@ impl<'a> Fronts<'a> {
         }
         let nearer = clip(self.ring, ..d)?;
         let n_nearer = nearer.map_or(Ok(0), |ring| self.count(&ring))?;
-        let start = match nearer {
-            Some(ring) if n < n_nearer => {
-                Bound::Included(self.radius(&ring, n_nearer - n + 1, n_nearer)?)
-            }
-            _ => Bound::Unbounded,
-        };
+        let mut off = f64::INFINITY;
+        if let Some(ring) = nearer
+            && n <= n_nearer
+        {
+            off = d - self.radius(&ring, n_nearer - n + 1, n_nearer)?;
+        }
         let n_farther = self.total.saturating_sub(n_nearer);
-        let end = match clip(self.ring, d..)? {
-            Some(ring) if n < n_farther => Bound::Included(self.radius(&ring, n, n_farther)?),
-            _ => Bound::Unbounded,
-        };
-        let part = clip(self.ring, (start, end))?;
+        if let Some(ring) = clip(self.ring, d..)?
+            && n <= n_farther
+        {
+            off = off.min(self.radius(&ring, n, n_farther)? - d);
+        }
+        let part = clip(self.ring, within(d, off))?;
         let of = self.total;
         Ok(part.map(|ring| Front { ring, of }))
     }
@@ -145,6 +142,13 @@ impl End {
             Self::Far => (Bound::Unbounded, Bound::Included(distance)),
         }
     }
+}
+
+/// Distances that hold all whose difference from `d`, rounded, is at most `off`: before it was rounded, it was at most the
+/// next number.
+fn within(d: f64, off: f64) -> RangeInclusive<f64> {
+    let off = off.next_up();
+    (d - off).next_down()..=(d + off).next_up()
 }
 
 /// The part of a ring within bounds; none if no distance is in both.
