@@ -7,7 +7,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use ringdb_index::{
     Arranged, BOX_DIMS_MAX, BoxFrame, Boxes, CodeFrame, Codes, Edges, Encoded, Error, Join, Kernel,
     Pair, Prefix, PrefixFrame, Ring, RowSet, Rows, Segment, Trusted, arrange, count, distance,
-    distances, encode, histogram, join, join_with, search as search_one, search_many,
+    distances, encode, histogram, join, join_with, portions, search as search_one, search_many,
 };
 
 /// Coordinates of the rows, at most: enough for several blocks of short rows.
@@ -184,7 +184,7 @@ impl Input {
             let is_alike = segment.has_boxes() || counted == explain;
             assert!(is_alike, "{kernel}: {counted} and {explain}");
             self.check_some(segment, query, &ring, kernel, &ids);
-            check_bins(segment, query, &ring, kernel);
+            check_bins(segment, &RowSet::deny([]), query, &ring, kernel);
             let found = distances(rows, query, &ids, kernel).expect("ids of rows");
             let row = |id: u32| rows.row(id).expect("a row");
             for (found, &id) in found.into_iter().zip(&ids) {
@@ -222,6 +222,14 @@ impl Input {
             );
             let (hits, _) = count(segment, query, ring, kernel, &Trusted).expect("a legal count");
             assert_eq!(hits, expected.len() as u64, "{kernel}, {filter:?}");
+            let mut more = portions(segment, query, ring, kernel, &Trusted).expect("a search");
+            let mut found = Vec::new();
+            while let Some(portion) = more.portion().expect("a legal search") {
+                found.extend(portion);
+            }
+            let what = format!("{kernel}, {filter:?}, {}, portions", more.explain());
+            check(&found, &expected, &what);
+            check_bins(segment, &filter, query, ring, kernel);
         }
     }
 
@@ -499,8 +507,8 @@ impl Boxed {
     }
 }
 
-/// The bins between the bounds of a ring, and one half-way.
-fn check_bins(segment: Segment<'_>, query: &[f32], ring: &Ring, kernel: Kernel) {
+/// The bins between the bounds of a ring, and one half-way, of the rows that a filter of the segment allows.
+fn check_bins(segment: Segment<'_>, filter: &RowSet, query: &[f32], ring: &Ring, kernel: Kernel) {
     let value = |bound: Bound<&f64>| match bound {
         Bound::Included(&value) | Bound::Excluded(&value) => value,
         Bound::Unbounded => f64::INFINITY,
@@ -514,7 +522,8 @@ fn check_bins(segment: Segment<'_>, query: &[f32], ring: &Ring, kernel: Kernel) 
     let found = histogram(segment, query, &of, kernel, &Trusted).expect("a legal histogram");
     let mut expected = vec![0; edges.len() + 1];
     let rows = segment.rows();
-    for row in (0..rows.len() as u32).filter_map(|id| rows.row(id)) {
+    let allowed = (0..rows.len() as u32).filter(|&id| filter.allows(id));
+    for row in allowed.filter_map(|id| rows.row(id)) {
         let d = distance(row, query);
         let slot = edges.partition_point(|&edge| edge <= d);
         // The last bin holds its upper edge.

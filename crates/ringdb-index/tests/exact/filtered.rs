@@ -8,7 +8,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use ringdb_index::{
     BOX_DIMS_MAX, Edges, Error, Explain, Guard, Kernel, Ring, RowSet, Rows, Segment, Tier, Trusted,
-    count, distance, histogram, join, portions, search, search_many,
+    count, distance, histogram, join, join_with, portions, search, search_many,
 };
 
 use crate::boxed::Boxed;
@@ -201,6 +201,27 @@ fn pairs_are_of_allowed_rows() {
             .filter(|&(a, b)| distance(row(a), row(b)) <= 1.5)
             .collect();
         assert_eq!(found, expected);
+
+        // On the left as on the right, beside rows of which all are allowed.
+        for is_some in [[true, false], [false, true], [true, true]] {
+            let sides = is_some.map(|is_some| match is_some {
+                true => (segment, &Trusted),
+                false => (Segment::new(rows), &Trusted),
+            });
+            let pairs = join_with(sides[0], sides[1], ring, Kernel::fastest());
+            let mut pairs = pairs.expect("the same dims");
+            let mut found = Vec::new();
+            while let Some(portion) = pairs.portion().expect("pairs") {
+                found.extend(portion);
+            }
+            found.sort_unstable();
+            let ids = |is_some: bool| (0..300).filter(move |&id| !is_some || id % 5 != 0);
+            let expected: Vec<(u32, u32)> = ids(is_some[0])
+                .flat_map(|a| ids(is_some[1]).map(move |b| (a, b)))
+                .filter(|&(a, b)| distance(row(a), row(b)) <= 1.5)
+                .collect();
+            assert_eq!(found, expected);
+        }
     }
 }
 
