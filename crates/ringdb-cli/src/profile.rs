@@ -72,14 +72,15 @@ impl<'a> View<'a> {
             radii.push((number, shown(search().radius_for_count(number)?)));
         }
         let mut edges = args.edges();
-        if let (true, Some(&(_, first)), Some(&(_, last))) =
-            (edges.is_empty(), radii.first(), quantiles.last())
+        let is_given = !edges.is_empty();
+        if let (false, Some(&(_, first)), Some(&(_, last))) =
+            (is_given, radii.first(), quantiles.last())
         {
             edges = even(first, last, args.bins);
         }
         let histogram = match edges.is_empty() {
             true => None,
-            false if km => Some(search().histogram(&chords(&edges)?)?),
+            false if km => Some(search().histogram(&chords(&mut edges, is_given)?)?),
             false => Some(search().histogram(&edges)?),
         };
         Ok(Self {
@@ -215,23 +216,36 @@ fn even(first: f64, last: f64, bins: u16) -> Vec<f64> {
     edges
 }
 
-/// The edges of the distances whose kilometres are in bins of these edges.
-fn chords(edges: &[f64]) -> Result<Vec<f64>, RingDbError> {
-    let Some((&last, others)) = edges.split_last() else {
+/// The edges of the distances whose kilometres are in bins of these edges. Where kilometres are so close together, or so
+/// great, that no distance lies between two edges, that is an error if the edges were given; else the bins become fewer.
+fn chords(edges: &mut Vec<f64>, is_given: bool) -> Result<Vec<f64>, RingDbError> {
+    let Some(last) = edges.pop() else {
         return Ok(Vec::new());
     };
-    let mut chords = Vec::with_capacity(edges.len());
-    for &edge in others {
-        chords.extend(value(geo::ring(edge..)?.start_bound()));
+    let end = value(geo::ring(..=last)?.end_bound());
+    let (mut kept, mut chords) = (Vec::with_capacity(edges.len()), Vec::new());
+    for &edge in &*edges {
+        let chord = value(geo::ring(edge..)?.start_bound());
+        if chord < end && chords.last().is_none_or(|&before| before < chord) {
+            kept.push(edge);
+            chords.push(chord);
+        } else if is_given {
+            return Err(RingDbError::InvalidBounds {
+                what: "edge in kilometres that no distance tells from the one before or behind it",
+                value: edge,
+            });
+        }
     }
-    chords.extend(value(geo::ring(..=last)?.end_bound()));
+    kept.push(last);
+    chords.push(end);
+    *edges = kept;
     Ok(chords)
 }
 
-fn value(bound: Bound<&f64>) -> Option<f64> {
+fn value(bound: Bound<&f64>) -> f64 {
     match bound {
-        Bound::Included(&value) | Bound::Excluded(&value) => Some(value),
-        Bound::Unbounded => None,
+        Bound::Included(&value) | Bound::Excluded(&value) => value,
+        Bound::Unbounded => f64::INFINITY,
     }
 }
 
@@ -284,13 +298,34 @@ mod tests {
 
     #[test]
     fn bins_of_kilometres_hold_the_distances_of_their_kilometres() {
-        let edges = [0.0, 0.5, 1.0, 20.0, 20_015.0];
-        let chords = chords(&edges).expect("kilometres");
+        let mut edges = vec![0.0, 0.5, 1.0, 20.0, 20_015.0];
+        let chords = chords(&mut edges, true).expect("kilometres");
+        assert_eq!(edges, [0.0, 0.5, 1.0, 20.0, 20_015.0]);
         assert!(chords.is_sorted_by(|a, b| a < b));
         for (edge, &chord) in edges.iter().zip(&chords).take(4) {
             assert!(geo::km(chord) >= *edge);
             assert!(chord == 0.0 || geo::km(chord.next_down()) < *edge);
         }
         assert!(geo::km(chords[4]) <= 20_015.0 && geo::km(chords[4].next_up()) > 20_015.0);
+    }
+
+    /// Half the circumference away, a step of a distance is tens of centimetres; farther there is none.
+    #[test]
+    fn bins_of_kilometres_without_a_distance_are_left_out_or_refused() {
+        let (first, last) = (geo::km(2.0_f64.next_down().next_down()), geo::km(2.0));
+        let mut edges = even(first, last, 20);
+        assert!(edges.len() > 4);
+        let found = chords(&mut edges, false).expect("kilometres");
+        assert!(edges.len() == found.len() && found.is_sorted_by(|a, b| a < b));
+        assert_eq!((edges[0], edges.last()), (first, Some(&last)));
+        for (edges, wrong) in [
+            (vec![0.0, 1e-9, 25_000.0, 30_000.0], 25_000.0),
+            (vec![25_000.0, f64::INFINITY], 25_000.0),
+            (even(first, last, 20), first + (last - first) * 0.05),
+        ] {
+            let error = chords(&mut edges.clone(), true).expect_err("no such distance");
+            let told = error.to_string();
+            assert!(told.ends_with(&format!(": {wrong}")), "{told}");
+        }
     }
 }
