@@ -154,9 +154,9 @@ impl BuildOptions {
         self
     }
 
-    /// Gives the database so many threads of its own, to make codes and boxes and to search with. Without, it uses the
-    /// rayon pool that it is called from, or else rayon's global one, which has a thread for each that the processor can
-    /// run.
+    /// Gives the database so many threads of its own, from 1 to 1024, to make codes and boxes and to search with. Without,
+    /// it uses the rayon pool that it is called from, or else rayon's global one, which has a thread for each that the
+    /// processor can run.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
@@ -166,7 +166,8 @@ impl BuildOptions {
     /// Begins the database.
     ///
     /// # Errors
-    /// As [`RingDb::new`]; [`TooManyDimsForBoxes`](crate::RingDbError::TooManyDimsForBoxes); [`InvalidThreads`](crate::RingDbError::InvalidThreads);
+    /// As [`RingDb::new`]; [`TooManyDimsForBoxes`](crate::RingDbError::TooManyDimsForBoxes); [`InvalidThreads`](crate::RingDbError::InvalidThreads),
+    /// and [`Io`](crate::RingDbError::Io) for threads that the system does not start;
     /// [`TooLarge`](crate::RingDbError::TooLarge) for a name of the payloads' type of more than 255 bytes; [`Io`](crate::RingDbError::Io), naming the directory, if files cannot be
     /// made in the one for payloads in memory.
     pub fn create<T: Serialize + DeserializeOwned>(self) -> Result<RingDb<T>> {

@@ -141,8 +141,8 @@ impl<T: Serialize + DeserializeOwned> SealedRingDb<T> {
         self.search(query).radius_for_count(n)
     }
 
-    /// The distance that a share `p` of all vectors does not exceed, from 0 to 1: that of the rank `max(1, ceil(p len))`
-    /// in ascending order. 0.5 is the lower median, 0 the smallest distance, 1 the largest.
+    /// The distance that a share `p` of all vectors does not exceed, from 0 to 1: the smallest one within which there are
+    /// `r` of `n` vectors with `r / n >= p`, computed in `f64`, and `r` at least 1. 0.5 is the lower median, 0 the smallest distance, 1 the largest.
     ///
     /// # Errors
     /// As [`radius_for_count`](Self::radius_for_count); [`InvalidBounds`](crate::RingDbError::InvalidBounds) for a share

@@ -114,7 +114,7 @@ impl<'a> Fronts<'a> {
     }
 
     fn count(&self, ring: &Ring) -> Result<u64> {
-        Ok(self.lookup.explain(self.query, ring)?.hits())
+        self.lookup.count(self.query, ring)
     }
 
     fn count_in(&self, bounds: impl RangeBounds<f64>) -> Result<u64> {

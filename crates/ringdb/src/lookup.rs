@@ -17,8 +17,8 @@ use crate::error::{Result, RingDbError};
 use crate::pool::Pool;
 use crate::watch::{CancelToken, Progress};
 
-/// Distances that are computed between two looks at the token.
-const DISTANCES_AT_ONCE: usize = 1 << 16;
+/// Coordinates that distances are computed of between two looks at the token: 8 MB.
+const COORDINATES_AT_ONCE: usize = 2 << 20;
 
 /// What a search looks at.
 #[derive(Clone, Copy)]
@@ -69,6 +69,11 @@ impl<'a> Lookup<'a> {
             .run(|| search(segment, query, ring, self.kernel, &pass))
     }
 
+    /// How many hits there are.
+    pub(crate) fn count(&self, query: &[f32], ring: &Ring) -> Result<u64> {
+        Ok(self.explain(query, ring)?.hits())
+    }
+
     /// How it was found how many hits there are, and how many they are.
     pub(crate) fn explain(&self, query: &[f32], ring: &Ring) -> Result<Explain> {
         let segment = self.segment()?;
@@ -113,24 +118,21 @@ impl<'a> Lookup<'a> {
             for &id in ids {
                 Guard::rows(self.vectors, id as usize..id as usize + 1)?;
             }
-            let distances = || distances(rows, query, ids, self.kernel);
-            Ok(self.pool.run(distances)?)
+            Ok(distances(rows, query, ids, self.kernel)?)
         };
-        if ids.len() <= DISTANCES_AT_ONCE {
-            return some(ids);
-        }
         let mut all = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(DISTANCES_AT_ONCE) {
+        for ids in ids.chunks((COORDINATES_AT_ONCE / rows.dims()).max(1)) {
             self.check_token()?;
-            all.extend(some(ids)?);
+            all.extend(self.pool.run(|| some(ids))?);
         }
         Ok(all)
     }
 
-    /// Whether query and filter fit the vectors.
+    /// Whether query and filter fit the vectors, and nobody ended the search before it began.
     pub(crate) fn check(&self, query: &[f32]) -> Result<()> {
         self.segment()?;
-        self.distances(query, &[]).map(drop)
+        distances(self.vectors.rows()?, query, &[], self.kernel)?;
+        self.check_token()
     }
 
     /// Whether the search is to go on.
@@ -165,7 +167,7 @@ impl Guard for Pass<'_> {
     }
 
     fn decided(&self, rows: usize) {
-        let Some(progress) = self.lookup.progress else {
+        let Some(progress) = self.lookup.progress.filter(|_| rows > 0) else {
             return;
         };
         let before = self.decided.fetch_add(rows as u64, Ordering::Relaxed);

@@ -42,11 +42,16 @@ impl ManyResult {
     }
 
     pub(crate) fn with_distances(mut self, lookup: &Lookup<'_>, queries: &[f32]) -> Result<Self> {
-        let mut distances = Vec::with_capacity(self.ids.len());
-        for (i, query) in queries.chunks(lookup.vectors.vectors.dims()).enumerate() {
-            distances.extend(lookup.distances(query, self.ids_of(i))?);
-        }
-        self.distances = Some(distances);
+        let queries = queries.chunks(lookup.vectors.vectors.dims());
+        // On their threads for all queries, not handed over for each.
+        let distances = lookup.pool.run(|| -> Result<Vec<f64>> {
+            let mut distances = Vec::with_capacity(self.ids.len());
+            for (i, query) in queries.enumerate() {
+                distances.extend(lookup.distances(query, self.ids_of(i))?);
+            }
+            Ok(distances)
+        });
+        self.distances = Some(distances?);
         Ok(self)
     }
 

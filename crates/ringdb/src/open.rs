@@ -99,8 +99,8 @@ impl OpenOptions {
         self
     }
 
-    /// Gives the database so many threads of its own to search with. Without, it searches in the rayon pool that it is
-    /// asked from, or else in rayon's global one, which has a thread for each that the processor can run.
+    /// Gives the database so many threads of its own, from 1 to 1024, to search with. Without, it searches in the rayon pool
+    /// that it is asked from, or else in rayon's global one, which has a thread for each that the processor can run.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
@@ -130,7 +130,7 @@ impl OpenOptions {
         };
         let options = self.read.clone().payload_type(payload_type);
         check_environment()?;
-        // Threads are made as the environment is, and a number of them that cannot be is told first.
+        // First, so that nothing is read for a number of threads that cannot be.
         let pool = Pool::new(self.threads)?;
         let segment = Segment::open_with(dir, &options)?;
         SealedRingDb::new(segment, pool)

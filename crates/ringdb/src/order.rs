@@ -121,14 +121,6 @@ impl Page {
 
     /// Whether the page can be had. `distance` tells how far the vector of an id is.
     pub(crate) fn check(&self, distance: impl FnOnce(u32) -> Result<f64>) -> Result<()> {
-        if let Order::Closest(d) = self.order
-            && !(d >= 0.0 && d.is_finite())
-        {
-            return Err(RingDbError::InvalidBounds {
-                what: "closest_to",
-                value: d,
-            });
-        }
         let Some(after) = self.after else {
             return Ok(());
         };

@@ -1,11 +1,17 @@
 //! The threads of a database: its own, or those of whoever asks.
 
+use std::error::Error;
 use std::io;
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use ringdb_index::check_environment;
+
 use crate::error::{Result, RingDbError};
+
+/// More than any machine computes with at once, and fewer than systems refuse.
+const THREADS_MAX: usize = 1024;
 
 /// Where a database computes.
 #[derive(Debug)]
@@ -17,15 +23,23 @@ impl Pool {
         let Some(threads) = threads else {
             return Ok(Self(None));
         };
-        let max = rayon::max_num_threads();
-        if threads == 0 || threads > max {
+        if threads == 0 || threads > THREADS_MAX {
+            let max = THREADS_MAX;
             return Err(RingDbError::InvalidThreads { threads, max });
         }
+        // Threads are made with the environment of the one that makes them, and keep it.
+        check_environment()?;
         let name = |i| format!("ringdb-{i}");
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(name);
-        let pool = pool.build().map_err(io::Error::other)?;
+        let pool = pool.build().map_err(|error| {
+            let kind = error
+                .source()
+                .and_then(|source| source.downcast_ref::<io::Error>())
+                .map_or(io::ErrorKind::Other, io::Error::kind);
+            io::Error::new(kind, format!("cannot start {threads} threads: {error}"))
+        })?;
         Ok(Self(Some(pool)))
     }
 

@@ -53,9 +53,16 @@ pub(crate) fn check_share(p: f64) -> Result<()> {
     Ok(())
 }
 
-/// The rank of `p` among `len` vectors, from 1: `max(1, ceil(p len))`.
+/// The rank of `p` among `len` vectors: the least one from 1 whose share, `rank / len` in `f64`, is at least `p`.
 pub(crate) fn rank(p: f64, len: u64) -> u64 {
-    ((p * len as f64).ceil() as u64).max(1)
+    let reaches = |rank: u64| rank as f64 / len as f64 >= p;
+    // The product is rounded, so it may be one off: it is for 7 of 25.
+    let near = ((p * len as f64).ceil() as u64).max(1);
+    match near {
+        rank if !reaches(rank) => rank + 1,
+        rank if rank > 1 && reaches(rank - 1) => rank - 1,
+        rank => rank,
+    }
 }
 
 /// The `n`-th smallest distance of the `len` hits in `ring`; 0 for 0.
@@ -79,7 +86,7 @@ pub(crate) fn radius(
     let up_to =
         |above: Bound<f64>, distance: f64| Ring::from_bounds((above, Bound::Included(distance)));
     let start = ring.start_bound().cloned();
-    let count = |distance: f64| Ok(lookup.explain(query, &up_to(start, distance)?)?.hits());
+    let count = |distance: f64| lookup.count(query, &up_to(start, distance)?);
     let list = |above: Bound<f64>, distance: f64| {
         let (ids, _) = lookup.ids(query, &up_to(above, distance)?)?;
         match ids.len() as u64 > LIST_MAX {
@@ -209,7 +216,13 @@ impl Between {
             return Next::Known(self.reaching);
         }
         let rows = self.count_reaching - self.count_below;
-        if rows <= FEW {
+        // Without a sample it may take many counts to come to fewer.
+        let list_max = if self.sample.is_empty() {
+            LIST_MAX
+        } else {
+            FEW
+        };
+        if rows <= list_max {
             return Next::List(self.reaching);
         }
         if self.sample.is_empty() {
@@ -353,6 +366,8 @@ mod tests {
             check("hidden", distances.clone(), 100, n, 160);
             check("none", distances.clone(), 0, n, 160);
         }
+        distances.truncate(200_000);
+        check("none of not so many", distances, 0, 100_000, 1);
     }
 
     /// Of distances that differ, and all lie on one side of nearly all others.
@@ -405,6 +420,17 @@ mod tests {
     fn ranks_of_shares_begin_at_one() {
         let ranks = [0.0, 1e-9, 0.1, 0.100_001, 0.5, 1.0].map(|p| rank(p, 10));
         assert_eq!(ranks, [1, 1, 1, 2, 5, 10]);
+        for len in 1..=200_u64 {
+            for n in 1..=len {
+                assert_eq!(rank(n as f64 / len as f64, len), n, "{n} of {len}");
+            }
+        }
+        let len = u64::from(u32::MAX);
+        for n in (1..len).step_by(16_769_023) {
+            let p = n as f64 / len as f64;
+            let ranks = [p.next_down(), p, p.next_up()].map(|p| rank(p, len));
+            assert_eq!(ranks, [n, n, n + 1]);
+        }
         for p in [-0.1, 1.1, f64::NAN] {
             let error = check_share(p).expect_err("no share");
             assert!(

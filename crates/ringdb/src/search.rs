@@ -12,8 +12,12 @@ use crate::rank;
 use crate::sample;
 use crate::watch::{CancelToken, Progress};
 
-/// A search from one vector. Without bounds it finds everything, without an order by id; of several bounds, orders or
-/// limits the last ones count; bounds that are wrong are told, whatever comes behind them.
+/// Hits whose distances are computed before the first of them is handed out.
+const HANDED_OUT: usize = 4096;
+
+/// A search from one vector. Without bounds it finds everything, without an order by id. What is said twice counts as it was
+/// said last, bounds and orders as well as limits, filters, cursors, tokens and callbacks; a bound or distance that is wrong
+/// is told, whatever comes behind it.
 ///
 /// ```
 /// use ringdb::{RingDb, RingDbConfig};
@@ -36,8 +40,8 @@ use crate::watch::{CancelToken, Progress};
 pub struct Search<'a> {
     lookup: Lookup<'a>,
     query: &'a [f32],
-    /// Errors in the bounds are reported by `run`, so that the steps can be chained.
-    ring: Result<Ring>,
+    /// None without bounds. Errors in what was said are told in the end, so that the steps can be chained.
+    ring: Result<Option<Ring>>,
     page: Page,
     distances: bool,
 }
@@ -58,7 +62,8 @@ pub struct SearchResult {
     /// Where the next page begins, for [`Search::after`]: the last hit, if others follow. A page of no hits, as a limit
     /// of 0 makes it, has none.
     pub next: Option<Cursor>,
-    /// How the search went: what each tier saw, proved and read.
+    /// How the search went: what each tier saw, proved and read. Of a page that counts found first, as [`Search::run`] tells,
+    /// it is the last pass alone, the one over the distances that the page lies between; its hits are those there.
     pub explain: Explain,
 }
 
@@ -74,11 +79,10 @@ pub struct Hit {
 
 impl<'a> Search<'a> {
     pub(crate) fn new(lookup: Lookup<'a>, query: &'a [f32]) -> Self {
-        let everything = Ring::from_bounds(..).map_err(Into::into);
         Self {
             lookup,
             query,
-            ring: everything,
+            ring: Ok(None),
             page: Page::ALL,
             distances: false,
         }
@@ -106,16 +110,15 @@ impl<'a> Search<'a> {
         self.bounded(Ok(ring))
     }
 
-    /// Takes new bounds, unless earlier ones were wrong: `run` has that to tell.
+    /// Takes new bounds, unless something before was wrong: that is to be told.
     fn bounded(mut self, ring: std::result::Result<Ring, ringdb_index::Error>) -> Self {
         if self.ring.is_ok() {
-            self.ring = ring.map_err(Into::into);
+            self.ring = ring.map(Some).map_err(Into::into);
         }
         self
     }
 
-    /// Finds only vectors of this set: [allowed](RowSet::allow) ones, or all but those that are [denied](RowSet::deny). Of
-    /// several filters the last one counts.
+    /// Finds only vectors of this set: [allowed](RowSet::allow) ones, or all but those that are [denied](RowSet::deny).
     ///
     /// Where few of the vectors next to each other are allowed, only those are read, so a filter of a few makes a search
     /// faster. Where many are, and in boxes, others are read as well.
@@ -144,9 +147,9 @@ impl<'a> Search<'a> {
         self
     }
 
-    /// Tells how far the search is, part by part and on the threads that search, so not always in order, and they wait
-    /// for it. Some searches pass over the vectors more than once, and begin to tell anew: those for a radius, and those
-    /// that are ordered and have a limit.
+    /// Tells how far a pass over the vectors is, part by part and on the threads that search, so not always in order, and they
+    /// wait for it. A search that passes over them more than once begins to tell anew, as one for a radius does and one for
+    /// a page of many hits in an order by distance. The distances of hits, and putting these in order, come behind a pass.
     pub fn progress(mut self, progress: &'a (dyn Fn(Progress) + Sync)) -> Self {
         self.lookup.progress = Some(progress);
         self
@@ -189,7 +192,11 @@ impl<'a> Search<'a> {
 
     /// The hit first whose distance differs least from `d`, by `|distance - d|` computed in `f64`; those that differ
     /// equally by id. It must be finite and not negative, and need not lie in the ring.
-    pub fn closest_to(self, d: f64) -> Self {
+    pub fn closest_to(mut self, d: f64) -> Self {
+        if self.ring.is_ok() && !(d >= 0.0 && d.is_finite()) {
+            let (what, value) = ("closest_to", d);
+            self.ring = Err(RingDbError::InvalidBounds { what, value });
+        }
         self.ordered(Order::Closest(d))
     }
 
@@ -213,7 +220,9 @@ impl<'a> Search<'a> {
 
     /// Finds every vector in the ring, or a page of them.
     ///
-    /// A page in an order by distance looks at the distances of all hits, and holds 36 bytes for each meanwhile. Where it is
+    /// In memory there are the ids of all hits, four bytes each and eight while they are put together; those of a search without
+    /// bounds are not listed to be counted. A page in an order by distance looks at the distances of all hits, and holds 36
+    /// bytes for each meanwhile. Where it is
     /// at most a quarter of more than 65 536 hits (with all that precede it an eighth, if they are closest to a distance),
     /// and these are at least a quarter of the vectors, it is first found by counts between which distances it lies, and
     /// only the hits there are looked at; `explain` tells of those.
@@ -232,6 +241,10 @@ impl<'a> Search<'a> {
     pub fn run(self) -> Result<SearchResult> {
         let checked = self.checked()?;
         let (lookup, query) = (checked.lookup, checked.query);
+        if let (Some(0), None) = (checked.page.limit, checked.page.after) {
+            let explain = lookup.explain(query, &checked.ring)?;
+            return checked.cut(Vec::new(), explain.hits(), explain.hits(), explain);
+        }
         // Where every vector is a hit, they need not be listed to be counted.
         let (total, listed) = match checked.is_everything()? {
             true => (lookup.allowed(), None),
@@ -254,8 +267,10 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Draws `k` of the hits, all of them if they are fewer: those whose ids have the smallest SipHash-2-4 under the key of
-    /// `seed` and 0. Every hit is as likely as another, and the same seed draws the same of the same hits, on every machine.
+    /// Draws `k` of the hits, all of them if they are fewer: those whose ids, as four bytes with the lowest first, have the
+    /// smallest SipHash-2-4 under the key of `seed` and 0, and of equal hashes the smallest ids. Every hit is as likely as
+    /// another, and the same seed draws the same of the same hits, on every machine. In memory there are the ids of all hits
+    /// and, for each, at most 16 bytes of a hash.
     ///
     /// They come in the order asked for, else by id, and [`SearchResult::truncated`] tells whether there are others.
     ///
@@ -322,8 +337,8 @@ impl<'a> Search<'a> {
     /// Hands every hit to `hit` while the search goes on, by id, until that says [`ControlFlow::Break`]. It is called on
     /// this thread, and nothing is searched meanwhile. Tells how the search went, as far as it went.
     ///
-    /// In memory there are the ids, and distances if they were asked for, of the hits in as many parts of the vectors as 16
-    /// for each thread; where boxes find them, those of all hits.
+    /// In memory there are the ids of the hits in as many parts of the vectors as 16 for each thread; where boxes find them,
+    /// those of all hits. Distances that were asked for are computed for some thousand hits at a time.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -356,15 +371,17 @@ impl<'a> Search<'a> {
             ..
         } = self.checked()?;
         lookup.visit(query, &ring, |ids| {
-            let distances = match wants_distances {
-                true => lookup.distances(query, ids)?,
-                false => Vec::new(),
-            };
-            for (i, &id) in ids.iter().enumerate() {
-                lookup.check_token()?;
-                let distance = distances.get(i).copied();
-                if hit(Hit { id, distance }).is_break() {
-                    return Ok(ControlFlow::Break(()));
+            for ids in ids.chunks(HANDED_OUT) {
+                let distances = match wants_distances {
+                    true => lookup.distances(query, ids)?,
+                    false => Vec::new(),
+                };
+                for (i, &id) in ids.iter().enumerate() {
+                    lookup.check_token()?;
+                    let distance = distances.get(i).copied();
+                    if hit(Hit { id, distance }).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
                 }
             }
             Ok(ControlFlow::Continue(()))
@@ -395,13 +412,13 @@ impl<'a> Search<'a> {
     /// one before. The last one may be infinite.
     pub fn histogram(self, edges: &[f64]) -> Result<Histogram> {
         self.check_no_list("histogram")?;
-        let checked = self.checked()?;
-        if !checked.is_everything()? {
+        if let Ok(Some(_)) = self.ring {
             return Err(RingDbError::NotTaken {
                 verb: "histogram",
                 option: "ring",
             });
         }
+        let checked = self.checked()?;
         checked.lookup.histogram(checked.query, &Edges::new(edges)?)
     }
 
@@ -428,8 +445,8 @@ impl<'a> Search<'a> {
         checked.radius(n, checked.total()?)
     }
 
-    /// The distance that a share `p` of the hits does not exceed, from 0 to 1: that of the rank `max(1, ceil(p n))` of `n`
-    /// hits in ascending order. 0.5 is the lower median, 0 the smallest distance, 1 the largest.
+    /// The distance that a share `p` of the hits does not exceed, from 0 to 1: the smallest one within which there are `r` of
+    /// the `n` hits with `r / n >= p`, computed in `f64`, and `r` at least 1. 0.5 is the lower median, 0 the smallest distance, 1 the largest.
     ///
     /// # Errors
     /// As [`radius_for_count`](Self::radius_for_count), also if there are no hits at all;
@@ -461,7 +478,10 @@ impl<'a> Search<'a> {
             distances,
             ..
         } = self;
-        let ring = self.ring?;
+        let ring = match self.ring? {
+            Some(ring) => ring,
+            None => Ring::from_bounds(..)?,
+        };
         lookup.check(query)?;
         page.check(|id| Ok(lookup.distances(query, &[id])?[0]))?;
         Ok(Checked {
@@ -493,7 +513,7 @@ impl Checked<'_> {
     fn total(&self) -> Result<u64> {
         match self.is_everything()? {
             true => Ok(self.lookup.allowed()),
-            false => Ok(self.lookup.explain(self.query, &self.ring)?.hits()),
+            false => self.lookup.count(self.query, &self.ring),
         }
     }
 
@@ -522,7 +542,11 @@ impl Checked<'_> {
         let truncated = hits.truncated || !are_all;
         let next = match hits.ids.last() {
             Some(&last) if truncated && page.limit.is_some() => {
-                Some(Cursor::new(page.order, last, distances(&[last])?[0]))
+                let distance = match hits.distances.as_deref() {
+                    Some(&[.., distance]) => distance,
+                    _ => distances(&[last])?[0],
+                };
+                Some(Cursor::new(page.order, last, distance))
             }
             _ => None,
         };

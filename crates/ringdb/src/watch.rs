@@ -32,7 +32,7 @@ impl CancelToken {
     }
 
     /// Ends all searches that have this token, also those to come. Each thread of a search finishes the part of the vectors
-    /// that it is at, some megabytes at most, and begins no other. A walk over boxes, and putting what was found in order,
+    /// that it is at, some megabytes or 256 long vectors, and begins no other. A walk over boxes, and putting what was found in order,
     /// are parts of their own.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
@@ -49,8 +49,8 @@ impl CancelToken {
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Of how many vectors it is known whether they are hits.
+    /// Of how many vectors it is known whether they are hits, or in which bin.
     pub decided: u64,
-    /// How many there are.
+    /// How many there are: at least one, as a database without vectors has nothing to tell.
     pub total: u64,
 }

@@ -173,7 +173,8 @@ proptest! {
             match all.is_empty() {
                 true => prop_assert!(quantile.is_err()),
                 false => {
-                    let rank = (p * all.len() as f64).ceil().max(1.0) as usize;
+                    let n = all.len();
+                    let rank = (1..n).find(|&r| r as f64 / n as f64 >= p).unwrap_or(n);
                     prop_assert_eq!(quantile.unwrap(), all[rank - 1].0);
                 }
             }
@@ -309,6 +310,9 @@ fn closest_to_takes_distances() {
             text.starts_with("invalid bounds: closest_to: ") && text.contains(shown),
             "{text}"
         );
+        // Whatever comes behind it.
+        let later = db.search(&[0.0]).closest_to(d).within(1.0).nearest_first();
+        assert_eq!(later.run().unwrap_err().to_string(), text);
     }
     let ids = db.search(&[0.0]).closest_to(0.0).run().unwrap().ids;
     assert_eq!(ids, [1, 0, 2]);
