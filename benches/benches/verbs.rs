@@ -202,7 +202,7 @@ fn measure(
         let names: Vec<&str> = verbs.iter().map(|verb| verb.name.as_str()).collect();
         let times = times(&verbs, &asked, runs, None)?;
         println!("{}:\n\n{}", kind.describe(), table(&names, &times));
-        println!("{}", reads(&db, &asked));
+        println!("{}", reads(&db, &asked, &filters));
     }
     let asked = asked.next().unwrap_or_default();
     check_rank(&db, &asked);
@@ -244,6 +244,10 @@ fn prepare(rows: Rows<'_>, queries: &[Vec<f32>]) -> Result<(Vec<Vec<Asked>>, Sea
     }
     Ok((asked, db.build()?))
 }
+
+/// What is asked with filters.
+const SCATTERED: &str = "ids among 1 % of the rows, scattered";
+const RUN: &str = "ids among 1 % of the rows, a run";
 
 /// One row of a hundred.
 fn filters(n_rows: usize) -> Filters {
@@ -287,8 +291,8 @@ fn of_ring<'a>(db: &'a SealedRingDb, filters: &'a Filters) -> Vec<Verb<'a>> {
         Verb::new("sample(100)", move |asked| {
             black_box(asked.search(db).sample(100, SEED).expect("a ring"));
         }),
-        filtered("ids among 1 % of the rows, scattered", &filters.scattered),
-        filtered("ids among 1 % of the rows, a run", &filters.run),
+        filtered(SCATTERED, &filters.scattered),
+        filtered(RUN, &filters.run),
     ]
 }
 
@@ -456,18 +460,24 @@ fn times(
     Ok(seconds.into_iter().map(of_query).collect())
 }
 
-/// What the queries read on average, each for the ids in its ring and for histograms.
-fn reads(db: &SealedRingDb, asked: &[Asked]) -> String {
+/// What the queries read on average, each for the ids in its ring, for histograms and for ids among some rows.
+fn reads(db: &SealedRingDb, asked: &[Asked], filters: &Filters) -> String {
     let ids = |asked: &Asked| asked.search(db).run().expect("a ring").explain;
     let histogram = |asked: &Asked, bins: usize| {
         let found = db.search(asked.query()).histogram(&asked.edges(bins));
         found.expect("edges").explain
     };
+    let among = |asked: &Asked, filter: &RowSet| {
+        let found = asked.search(db).filter(filter).run();
+        found.expect("a ring").explain
+    };
     let of = |explain: &dyn Fn(&Asked) -> Explain| asked.iter().map(explain).collect();
-    let rows: [(&str, Vec<Explain>); 3] = [
+    let rows: [(&str, Vec<Explain>); 5] = [
         ("ids", of(&ids)),
         ("histogram, 10 bins", of(&|asked| histogram(asked, 10))),
         ("histogram, 100 bins", of(&|asked| histogram(asked, 100))),
+        (SCATTERED, of(&|asked| among(asked, &filters.scattered))),
+        (RUN, of(&|asked| among(asked, &filters.run))),
     ];
     let mut text = String::from(
         "| MB read of a query | boxes | prefix | codes | unsure behind codes | fine | coordinates | spans that turned to a scan |\n|---|---|---|---|---|---|---|---|\n",
