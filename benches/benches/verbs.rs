@@ -4,8 +4,8 @@
 //! `cargo xtask bench verbs [--peers] [--data FOLDER] [--page] [-- --scale F --case WORD --runs N --threads N]`
 //!
 //! A case makes its rows once and builds a database in memory as every user does. Every answer is held against the
-//! definition of distance first; then all verbs are asked in turn, query by query. A time is that of a query: the sum
-//! over the queries of a run, divided by their number.
+//! definition of distance first, or, of ranks, against counts that were; then all verbs are asked in turn, query by query. A
+//! time is that of a query: the sum over the queries of a run, divided by their number.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use ringdb::{BuildOptions, Explain, RingDb, RowSet, SealedRingDb, Search, Tier};
+use ringdb::{BuildOptions, Explain, Histogram, RingDb, RowSet, SealedRingDb, Search, Tier};
 use ringdb_benches::data::{Data, DataSet};
 use ringdb_benches::few_dims::FewDims;
 use ringdb_benches::options::Options;
@@ -58,6 +58,9 @@ const CASES: &[Case] = &[
 /// Rings whose verbs are compared with their search.
 const RINGS: &[RingKind] = &[RingKind::Median(0.005), RingKind::Quantile(0.999)];
 
+/// Bins of the histograms.
+const BINS: [usize; 2] = [10, 100];
+
 /// So many nearest rows.
 const K: usize = 10;
 
@@ -83,14 +86,21 @@ struct Asked {
     request: Request,
     /// The distances of the hits, in the order of their ids.
     distances: Vec<f64>,
+    /// Of each number of bins, from the nearest hit to the farthest one.
+    edges: [Vec<f64>; BINS.len()],
 }
 
 impl Asked {
     fn new(request: Request, rows: Rows<'_>) -> Self {
         let query = &request.queries[0];
         let of = |&id: &u32| distance(rows.row(id).expect("an id of a row"), query);
-        let distances = request.expected[0].iter().map(of).collect();
-        Self { request, distances }
+        let distances: Vec<f64> = request.expected[0].iter().map(of).collect();
+        let edges = BINS.map(|bins| edges(&distances, bins));
+        Self {
+            request,
+            distances,
+            edges,
+        }
     }
 
     fn query(&self) -> &[f32] {
@@ -106,16 +116,22 @@ impl Asked {
         db.search(self.query()).in_ring(ring)
     }
 
-    /// Edges of so many bins from the nearest hit to the farthest one.
-    fn edges(&self, bins: usize) -> Vec<f64> {
-        let first = self.distances.iter().copied().fold(f64::INFINITY, f64::min);
-        let last = self.distances.iter().copied().fold(0.0, f64::max);
-        // Of few rows there may be one hit.
-        let last = last.max(first * (1.0 + 1e-9));
-        let share = |i: usize| i as f64 / bins as f64;
-        let edges = (0..bins).map(|i| first + (last - first) * share(i));
-        edges.chain([last]).collect()
+    /// What a histogram of these bins says.
+    fn histogram(&self, db: &SealedRingDb, bins: usize) -> Histogram {
+        let found = db.search(self.query()).histogram(&self.edges[bins]);
+        found.expect("edges")
     }
+}
+
+/// Edges of so many bins from the smallest distance to the largest.
+fn edges(distances: &[f64], bins: usize) -> Vec<f64> {
+    let first = distances.iter().copied().fold(f64::INFINITY, f64::min);
+    let last = distances.iter().copied().fold(0.0, f64::max);
+    // Of few rows there may be one hit.
+    let last = last.max(first * (1.0 + 1e-9));
+    let share = |i: usize| i as f64 / bins as f64;
+    let edges = (0..bins).map(|i| first + (last - first) * share(i));
+    edges.chain([last]).collect()
 }
 
 /// One thing that is asked.
@@ -262,9 +278,9 @@ fn filters(n_rows: usize) -> Filters {
 /// The verbs of a ring; the tables give the time of all others relative to the first.
 fn of_ring<'a>(db: &'a SealedRingDb, filters: &'a Filters) -> Vec<Verb<'a>> {
     let histogram = move |bins: usize| {
-        Verb::new(format!("histogram, {bins} bins"), move |asked: &Asked| {
-            let found = db.search(asked.query()).histogram(&asked.edges(bins));
-            black_box(found.expect("edges"));
+        let name = format!("histogram, {} bins", BINS[bins]);
+        Verb::new(name, move |asked: &Asked| {
+            black_box(asked.histogram(db, bins));
         })
     };
     let filtered = move |name: &str, filter: &'a RowSet| {
@@ -279,8 +295,8 @@ fn of_ring<'a>(db: &'a SealedRingDb, filters: &'a Filters) -> Vec<Verb<'a>> {
         Verb::new("count", move |asked| {
             black_box(asked.search(db).count().expect("a ring"));
         }),
-        histogram(10),
-        histogram(100),
+        histogram(0),
+        histogram(1),
         Verb::new("for_each", move |asked| {
             let each = |hit| {
                 black_box(hit);
@@ -318,15 +334,16 @@ fn check(db: &SealedRingDb, asked: &[Asked], filters: &Filters) {
         assert!(search().run().expect("a ring").ids == asked.ids(), "ids");
         let hits = asked.ids().len() as u64;
         assert_eq!(search().count().expect("a ring"), hits);
-        for bins in [10, 100] {
-            let edges = asked.edges(bins);
-            let found = db.search(asked.query()).histogram(&edges).expect("edges");
-            let mut counts = vec![0; bins];
+        for bins in 0..BINS.len() {
+            let (edges, found) = (&asked.edges[bins], asked.histogram(db, bins));
+            let mut counts = vec![0; BINS[bins]];
             for &d in &asked.distances {
                 let bin = edges.partition_point(|&edge| edge <= d) - 1;
-                counts[bin.min(bins - 1)] += 1;
+                counts[bin.min(BINS[bins] - 1)] += 1;
             }
-            assert_eq!(found.counts, counts, "{bins} bins");
+            assert_eq!(found.counts, counts, "{} bins", BINS[bins]);
+            let all = found.below + found.above + hits;
+            assert_eq!(all, db.len() as u64, "below, in bins and above");
         }
         let mut ids = Vec::new();
         let each = |hit: ringdb::Hit| {
@@ -337,6 +354,8 @@ fn check(db: &SealedRingDb, asked: &[Asked], filters: &Filters) {
         assert!(ids == asked.ids(), "for_each");
         let sample = search().sample(100, SEED).expect("a ring");
         assert_eq!(sample.total, hits);
+        assert_eq!(sample.ids.len() as u64, hits.min(100));
+        assert!(sample.ids.is_sorted_by(|a, b| a < b));
         assert!(
             sample
                 .ids
@@ -425,7 +444,8 @@ fn times(
     if let Some(beside) = &mut beside {
         let missed = beside.missed(asked)?;
         println!(
-            "- {PEER} misses {missed} of {} nearest rows",
+            "- {} misses {missed} of {} nearest rows",
+            beside.peer.name(),
             asked.len() * K
         );
     }
@@ -463,10 +483,7 @@ fn times(
 /// What the queries read on average, each for the ids in its ring, for histograms and for ids among some rows.
 fn reads(db: &SealedRingDb, asked: &[Asked], filters: &Filters) -> String {
     let ids = |asked: &Asked| asked.search(db).run().expect("a ring").explain;
-    let histogram = |asked: &Asked, bins: usize| {
-        let found = db.search(asked.query()).histogram(&asked.edges(bins));
-        found.expect("edges").explain
-    };
+    let histogram = |asked: &Asked, bins: usize| asked.histogram(db, bins).explain;
     let among = |asked: &Asked, filter: &RowSet| {
         let found = asked.search(db).filter(filter).run();
         found.expect("a ring").explain
@@ -474,8 +491,8 @@ fn reads(db: &SealedRingDb, asked: &[Asked], filters: &Filters) -> String {
     let of = |explain: &dyn Fn(&Asked) -> Explain| asked.iter().map(explain).collect();
     let rows: [(&str, Vec<Explain>); 5] = [
         ("ids", of(&ids)),
-        ("histogram, 10 bins", of(&|asked| histogram(asked, 10))),
-        ("histogram, 100 bins", of(&|asked| histogram(asked, 100))),
+        ("histogram, 10 bins", of(&|asked| histogram(asked, 0))),
+        ("histogram, 100 bins", of(&|asked| histogram(asked, 1))),
         (SCATTERED, of(&|asked| among(asked, &filters.scattered))),
         (RUN, of(&|asked| among(asked, &filters.run))),
     ];

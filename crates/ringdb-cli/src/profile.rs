@@ -1,6 +1,7 @@
 //! `ringdb profile`: the distances of all vectors as a picture, and the radii to ask for.
 //!
-//! Invariant: every number is exact. A bin of kilometres holds the distances whose kilometres lie in it.
+//! Invariant: every count is exact, and every number behind the bins. A bin of kilometres holds the distances whose
+//! kilometres lie in it.
 
 use std::io::{self, Write};
 use std::ops::{Bound, RangeBounds};
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &Profile, out: &mut impl Write) -> Result<(), Error> {
         }
         match args.json {
             true => profile.json(args.asked.explain, out),
-            false => profile.picture(out),
+            false => profile.picture(text::terminal_width(), out),
         }
         .map_err(Error::Output)
     })?;
@@ -47,6 +48,8 @@ pub(crate) fn run(args: &Profile, out: &mut impl Write) -> Result<(), Error> {
 struct View<'a> {
     start: Start<'a>,
     unit: &'static str,
+    /// What the radii have to be asked with.
+    options: String,
     vectors: u64,
     edges: Vec<f64>,
     /// There are no bins if there are no vectors and no edges were given.
@@ -71,8 +74,9 @@ impl<'a> View<'a> {
         for number in NUMBERS.into_iter().filter(|&number| number <= vectors) {
             radii.push((number, shown(search().radius_for_count(number)?)));
         }
-        let mut edges = args.edges();
-        let is_given = !edges.is_empty();
+        let given = args.edges.as_ref();
+        let is_given = given.is_some();
+        let mut edges = given.map_or_else(Vec::new, |edges| edges.0.clone());
         if let (false, Some(&(_, first)), Some(&(_, last))) =
             (is_given, radii.first(), quantiles.last())
         {
@@ -86,6 +90,9 @@ impl<'a> View<'a> {
         Ok(Self {
             start,
             unit: if km { "km" } else { "distance" },
+            options: [(km, "--km "), (filter.is_some(), "--not-self ")]
+                .map(|(is_given, option)| if is_given { option } else { "" })
+                .concat(),
             vectors,
             edges,
             histogram,
@@ -94,72 +101,67 @@ impl<'a> View<'a> {
         })
     }
 
-    fn picture(&self, out: &mut impl Write) -> io::Result<()> {
+    /// On a terminal of so many columns, if on one.
+    fn picture(&self, terminal: Option<usize>, out: &mut impl Write) -> io::Result<()> {
         if let Some(query) = self.start.query() {
             writeln!(out, "query {query}")?;
         }
         if let Some(histogram) = &self.histogram {
-            self.bars(histogram, out)?;
+            self.bars(histogram, terminal, out)?;
         }
         for (share, distance) in &self.quantiles {
             let percent = format!("{} %", share * 100.0);
-            writeln!(out, "{percent:>7} up to {:>14}", text::distance(*distance))?;
+            writeln!(out, "{percent:>7} within {distance:?}")?;
         }
-        let option = if self.unit == "km" { "--km " } else { "" };
         for (number, radius) in &self.radii {
             let hits = counted(*number, "hit");
-            writeln!(out, "for {hits:>11} use {option}--within {radius:?}")?;
+            let options = &self.options;
+            writeln!(out, "for {hits:>11} use {options}--within {radius:?}")?;
         }
         writeln!(out, "{}", counted(self.vectors, "vector"))
     }
 
     /// A line for each bin, and for what is beside them if anything is.
-    fn bars(&self, histogram: &Histogram, out: &mut impl Write) -> io::Result<()> {
+    fn bars(
+        &self,
+        histogram: &Histogram,
+        terminal: Option<usize>,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
         let Histogram {
             below,
             counts,
             above,
             ..
         } = histogram;
-        let most = counts.iter().copied().max().unwrap_or_default();
-        let edges: Vec<String> = self
-            .edges
-            .iter()
-            .map(|&edge| text::distance(edge))
-            .collect();
-        let (first, last) = (edges.first(), edges.last());
-        let width = edges
-            .iter()
-            .map(String::len)
-            .max()
-            .unwrap_or_default()
-            .max(10);
+        let edges = text::distances(&self.edges);
+        let ([first, ..], [.., last]) = (&edges[..], &edges[..]) else {
+            return Ok(());
+        };
+        let width = edges.iter().map(String::len).max().unwrap_or_default();
         let number = grouped(self.vectors).len().max("vectors".len());
-        let columns = 2 * width + number + 6;
-        let room = text::terminal_width().map_or(BAR, |terminal| terminal.saturating_sub(columns));
-        writeln!(
-            out,
-            "{:>width$}  {:>width$}  {:>number$}",
-            self.unit, "up to", "vectors"
-        )?;
-        let mut line = |from: &str, to: &str, count: u64| {
-            // What is beside the bins may be nearly everything.
-            let is_bin = !from.is_empty() && !to.is_empty();
-            let bar = bar(if is_bin { count } else { 0 }, most, room.min(BAR));
-            let line = format!(
-                "{from:>width$}  {to:>width$}  {:>number$}  {bar}",
-                grouped(count)
-            );
+        // Two brackets, a comma and a blank.
+        let range = 2 * width + 4;
+        let room = terminal.map_or(BAR, |columns| columns.saturating_sub(range + number + 4));
+        let most = counts.iter().copied().max().unwrap_or_default();
+        writeln!(out, "{:>range$}  {:>number$}", self.unit, "vectors")?;
+        let mut line = |[open, close]: [char; 2], from: &str, to: &str, count: u64, bar: String| {
+            let count = grouped(count);
+            let line =
+                format!("{open}{from:>width$}, {to:>width$}{close}  {count:>number$}  {bar}");
             writeln!(out, "{}", line.trim_end())
         };
-        if let (Some(first), true) = (first, *below > 0) {
-            line("", first, *below)?;
+        // What is beside the bins has no bar: it may be nearly everything.
+        if *below > 0 {
+            line(['[', ')'], "0", first, *below, String::new())?;
         }
-        for (ends, &count) in edges.windows(2).zip(counts) {
-            line(&ends[0], &ends[1], count)?;
+        for (i, (ends, &count)) in edges.windows(2).zip(counts).enumerate() {
+            let close = if i + 1 == counts.len() { ']' } else { ')' };
+            let bar = bar(count, most, room.min(BAR));
+            line(['[', close], &ends[0], &ends[1], count, bar)?;
         }
-        if let (Some(last), true) = (last, *above > 0) {
-            line(last, "", *above)?;
+        if *above > 0 {
+            line(['(', ')'], last, "inf", *above, String::new())?;
         }
         Ok(())
     }
@@ -169,19 +171,16 @@ impl<'a> View<'a> {
             Some(query) => format!("\"query\":{query},"),
             None => String::new(),
         };
-        let bins = match &self.histogram {
-            Some(histogram) => {
-                let edges = self.edges.iter().map(|&edge| json_number(edge));
-                format!(
-                    "\"below\":{},\"edges\":[{}],\"counts\":[{}],\"above\":{},",
-                    histogram.below,
-                    join(edges),
-                    join(histogram.counts.iter().map(u64::to_string)),
-                    histogram.above
-                )
-            }
-            None => String::new(),
+        let (below, counts, above) = match &self.histogram {
+            Some(found) => (found.below, &found.counts[..], found.above),
+            None => (0, &[][..], 0),
         };
+        let edges = join(self.edges.iter().map(|&edge| json_number(edge)));
+        let counts = join(counts.iter().map(u64::to_string));
+        let unit = self.unit;
+        let bins = format!(
+            "\"unit\":\"{unit}\",\"below\":{below},\"edges\":[{edges}],\"counts\":[{counts}],\"above\":{above},"
+        );
         let member = |name: String, distance: f64| format!("\"{name}\":{}", json_number(distance));
         let quantiles = self.quantiles.iter();
         let quantiles = join(quantiles.map(|&(share, d)| member(share.to_string(), d)));

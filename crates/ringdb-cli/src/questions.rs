@@ -23,7 +23,7 @@ pub(crate) struct Asked {
     /// Takes bounds as kilometres along the earth and shows distances so, in a database of places
     #[arg(long)]
     pub(crate) km: bool,
-    /// Tells on standard error, with --json in the last line of each query, what was read and proven
+    /// Tells what was read and proven
     #[arg(long)]
     pub(crate) explain: bool,
 }
@@ -102,15 +102,9 @@ pub(crate) struct Profile {
     /// How many bins, all of the same width, from the smallest distance to the largest
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(crate) bins: u16,
-    /// Bins from each of these distances to the next, instead, such as 0,0.5,1,inf; the last one includes its end
-    #[arg(
-        long,
-        value_name = "EDGES",
-        value_delimiter = ',',
-        conflicts_with = "bins",
-        allow_hyphen_values = true
-    )]
-    edges: Vec<f64>,
+    /// Bins from each of these distances, included, to the next, not included but for the last one; such as 0,0.5,1,inf
+    #[arg(long, value_parser = edges, conflicts_with = "bins", allow_hyphen_values = true)]
+    pub(crate) edges: Option<Edges>,
     /// Prints one JSON object for each query instead of a picture
     #[arg(long)]
     pub(crate) json: bool,
@@ -174,6 +168,10 @@ pub(crate) enum Sort {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Vector(pub(crate) Vec<f32>);
 
+/// Edges of bins, ascending.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Edges(pub(crate) Vec<f64>);
+
 impl Query {
     pub(crate) fn ring(&self) -> Ring {
         self.bounds.ring("query", self.asked.km)
@@ -211,21 +209,6 @@ impl Bounds {
     }
 }
 
-impl Profile {
-    /// The edges asked for, if any were: at least two, and each greater than the one before.
-    pub(crate) fn edges(&self) -> Vec<f64> {
-        let is_wrong = |&&edge: &&f64| edge.is_nan() || edge < 0.0;
-        let falls = self.edges.windows(2).find(|ends| ends[0] >= ends[1]);
-        let why = match (self.edges.iter().find(is_wrong), falls) {
-            (Some(edge), _) => format!("{edge} is no distance"),
-            (None, Some(ends)) => format!("{} does not follow on {}", ends[1], ends[0]),
-            (None, None) if self.edges.len() == 1 => "there must be at least two".into(),
-            (None, None) => return self.edges.clone(),
-        };
-        misused("profile", "--edges <EDGES>", &why)
-    }
-}
-
 /// Ends the program as wrong usage of a command, as clap does for a single bad value.
 fn misused(command: &str, option: &str, why: &str) -> ! {
     let mut cli = Cli::command();
@@ -237,6 +220,31 @@ fn misused(command: &str, option: &str, why: &str) -> ! {
         None => &mut cli,
     };
     usage.error(ErrorKind::ValueValidation, text).exit()
+}
+
+/// Edges of bins: at least two, and each greater than the one before.
+fn edges(text: &str) -> Result<Edges, String> {
+    let mut edges: Vec<f64> = Vec::new();
+    for word in text.split(',').map(str::trim) {
+        let edge: f64 = match word.parse() {
+            Ok(edge) => edge,
+            Err(_) => return Err(format!("'{word}' is no number")),
+        };
+        if edge.is_nan() || edge < 0.0 {
+            return Err(format!("{word} is no distance"));
+        }
+        if let Some(&before) = edges.last()
+            && edge <= before
+        {
+            return Err(format!("{word} does not follow on {before}"));
+        }
+        // Adding 0 turns -0.0 into 0.0.
+        edges.push(edge + 0.0);
+    }
+    match edges.len() {
+        1 => Err("there must be at least two".into()),
+        _ => Ok(Edges(edges)),
+    }
 }
 
 /// Coordinates are read as `f32` directly: by way of `f64` some would be rounded twice.
@@ -295,6 +303,15 @@ mod tests {
             Err("coordinate 0 is -4e38, which f32 cannot hold"),
         );
         check_vector("[1,]", Err("coordinate 1 is '', which is no number"));
+    }
+
+    #[test]
+    fn edges_ascend() {
+        let of = |text| edges(text).map(|edges| edges.0);
+        assert_eq!(of("-0, 0.5 ,inf"), Ok(vec![0.0, 0.5, f64::INFINITY]));
+        assert!(of("-0,1").is_ok_and(|edges| edges[0].is_sign_positive()));
+        assert_eq!(of("1,1.0"), Err("1.0 does not follow on 1".into()));
+        assert_eq!(of(""), Err("'' is no number".into()));
     }
 
     #[test]

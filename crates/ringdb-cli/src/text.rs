@@ -52,6 +52,15 @@ pub(crate) fn distance(distance: f64) -> String {
     }
 }
 
+/// Ascending distances, as [`distance`] shows them; all digits of each where else two would look alike.
+pub(crate) fn distances(distances: &[f64]) -> Vec<String> {
+    let shown: Vec<String> = distances.iter().map(|&it| distance(it)).collect();
+    match shown.windows(2).any(|two| two[0] == two[1]) {
+        true => distances.iter().map(|it| format!("{it:?}")).collect(),
+        false => shown,
+    }
+}
+
 /// Bytes as one line that a terminal can do no harm with, cut to `width` columns if there is one.
 pub(crate) fn one_line(bytes: &[u8], width: Option<usize>) -> String {
     let text: Cow<'_, str> = String::from_utf8_lossy(bytes);

@@ -16,6 +16,9 @@ const FLOATS_MAX: usize = 1 << 15;
 /// Differences that the definition of a join computes, at most.
 const JOIN_FLOATS_MAX: usize = 1 << 20;
 
+/// Rows whose distances are edges of bins, at most.
+const EDGE_ROWS: usize = 60;
+
 /// Queries at most: three groups of those that are judged together.
 const QUERIES_MAX: usize = 40;
 
@@ -507,7 +510,8 @@ impl Boxed {
     }
 }
 
-/// The bins between the bounds of a ring, and one half-way, of the rows that a filter of the segment allows.
+/// Bins between the bounds of a ring, one half-way, and distances of rows and those beside them, of the rows that a filter
+/// of the segment allows.
 fn check_bins(segment: Segment<'_>, filter: &RowSet, query: &[f32], ring: &Ring, kernel: Kernel) {
     let value = |bound: Bound<&f64>| match bound {
         Bound::Included(&value) | Bound::Excluded(&value) => value,
@@ -515,6 +519,13 @@ fn check_bins(segment: Segment<'_>, filter: &RowSet, query: &[f32], ring: &Ring,
     };
     let (low, high) = (value(ring.start_bound()), value(ring.end_bound()));
     let mut edges = vec![low, low + (high - low) / 2.0, high];
+    let some = (0..segment.rows().len() as u32).step_by(segment.rows().len() / EDGE_ROWS + 1);
+    for row in some.filter_map(|id| segment.rows().row(id)) {
+        let d = distance(row, query);
+        edges.extend([d.next_down().max(0.0), d, d.next_up()]);
+    }
+    edges.retain(|edge| !edge.is_nan());
+    edges.sort_by(f64::total_cmp);
     edges.dedup();
     let Ok(of) = Edges::new(&edges) else {
         return;

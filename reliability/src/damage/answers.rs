@@ -46,11 +46,13 @@ impl<V: Value> Answers<V> {
         })
     }
 
-    /// How many rows each tier decided, over all searches.
+    /// How many rows each tier decided, over all searches for a ring without a filter: a filter leaves rows to tiers that
+    /// no bound would.
     pub(super) fn decided(&self) -> [(&'static str, u64); Tier::ALL.len()] {
         let of_tier = |tier: Tier| {
             let answers = self.searches.iter().flat_map(|it| &it.answers);
-            answers.map(move |answer| {
+            let of_rings = answers.filter(|it| it.explain.tier(Tier::Filter).rows == 0);
+            of_rings.map(move |answer| {
                 let report = answer.explain.tier(tier);
                 report.outside + report.inside
             })

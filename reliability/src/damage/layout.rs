@@ -82,7 +82,7 @@ pub(super) fn layout<V: Value>(
     let decided = answers.decided();
     let has_many_boxes = n_rows >= LARGE_FROM && dims <= BOX_DIMS_MAX;
     let is_used = |&(tier, rows): &(&str, u64)| match tier {
-        "scan" => true,
+        "scan" | "filter" => true,
         "boxes" => rows > 0 || !has_many_boxes,
         _ => rows > 0,
     };

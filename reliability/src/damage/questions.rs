@@ -1,12 +1,12 @@
-//! All that can be asked about one vector.
+//! Every verb that can be asked about one vector, in one way or a few.
 
 use std::ops::{Bound, ControlFlow};
 
 use rand::Rng;
 use rand::rngs::SmallRng;
 use ringdb::{
-    DiskQuery, Explain, Histogram, RangeQuery, RingQuery, RowSet, SealedRingDb, Search,
-    SearchResult,
+    DiskQuery, Explain, Histogram, RangeQuery, RingDbError, RingQuery, RowSet, SealedRingDb,
+    Search, SearchResult,
 };
 
 use crate::content::{Value, compare_hits};
@@ -22,8 +22,10 @@ pub(super) struct Questions {
     realised: [f64; 2],
     /// The distance of a row that few others are nearer than, so that boxes are not left.
     near: f64,
-    /// Every other row, and one row alone if there is any.
-    sets: [RowSet; 2],
+    /// Every other row, one row alone if there is any, and all but some.
+    sets: [RowSet; 3],
+    /// So many rows are in rings, at least.
+    few: u64,
     edges: Vec<f64>,
     seed: u64,
 }
@@ -34,6 +36,7 @@ pub(super) struct Answer {
     ids: Vec<u32>,
     distances: Vec<f64>,
     counts: Vec<u64>,
+    /// Of searches for a ring.
     pub(super) explain: Explain,
 }
 
@@ -72,7 +75,9 @@ impl Questions {
             sets: [
                 RowSet::allow((0..rows).step_by(2)),
                 RowSet::allow((rows > 0).then(|| rng.random_range(0..rows))),
+                RowSet::deny((0..rows).step_by(3)),
             ],
+            few: u64::from(rows / 4),
             edges,
             seed: rng.random(),
         })
@@ -84,7 +89,7 @@ impl Questions {
             query, d, lambda, ..
         } = self;
         let [from, to] = self.realised;
-        let [half, one] = &self.sets;
+        let [half, one, others] = &self.sets;
         let between = || db.search(query).range(from..=to);
         let beyond = (Bound::Excluded(from), Bound::Unbounded);
         let (d_min, d_max) = (*d, *d + 2.0 * *lambda);
@@ -111,8 +116,14 @@ impl Questions {
             hits(between().filter(half)),
             hits(db.search(query).range(..).filter(one)),
             hits(between().nearest_first().limit(3)),
+            hits(between().farthest_first().limit(3)),
+            hits(between().closest_to(f64::from(*d)).limit(3)),
+            second_page(between),
+            hits(between().filter(others)),
             between().sample(3, self.seed).map(Answer::from),
             db.knn(query, 3).map(Answer::from),
+            between().radius_for_count(self.few).map(Answer::distance),
+            median(db.search(query)).map(Answer::distance),
             between().explain().map(Answer::count),
             between().filter(half).explain().map(Answer::count),
             each(between()),
@@ -125,6 +136,13 @@ impl Answer {
     fn ids(ids: Vec<u32>) -> Self {
         Self {
             ids,
+            ..Self::default()
+        }
+    }
+
+    fn distance(distance: f64) -> Self {
+        Self {
+            distances: vec![distance],
             ..Self::default()
         }
     }
@@ -170,7 +188,6 @@ impl From<Histogram> for Answer {
     fn from(found: Histogram) -> Self {
         Self {
             counts: [&[found.below, found.above], &found.counts[..]].concat(),
-            explain: found.explain,
             ..Self::default()
         }
     }
@@ -180,14 +197,30 @@ fn hits(search: Search<'_>) -> ringdb::Result<Answer> {
     search.distances().run().map(Answer::from)
 }
 
-/// The hits as they are found, in the order of their ids.
+/// Of no hits there is none.
+fn median(search: Search<'_>) -> ringdb::Result<f64> {
+    match search.quantile(0.5) {
+        Err(RingDbError::TooFewVectors { len: 0, .. }) => Ok(0.0),
+        found => found,
+    }
+}
+
+/// What follows the two nearest hits.
+fn second_page<'a>(search: impl Fn() -> Search<'a>) -> ringdb::Result<Answer> {
+    let first = search().nearest_first().limit(2).run()?;
+    match first.next {
+        Some(next) => hits(search().nearest_first().limit(2).after(next)),
+        None => Ok(Answer::from(first)),
+    }
+}
+
+/// The hits as they are found.
 fn each(search: Search<'_>) -> ringdb::Result<Answer> {
     let mut found = Vec::new();
     let explain = search.distances().for_each(|hit| {
         found.push((hit.id, hit.distance));
         ControlFlow::Continue(())
     })?;
-    found.sort_by_key(|&(id, _)| id);
     Ok(Answer {
         ids: found.iter().map(|&(id, _)| id).collect(),
         distances: found.iter().filter_map(|&(_, distance)| distance).collect(),

@@ -128,6 +128,12 @@ fn help_tells_the_exit_codes_and_the_ranges() {
         ("sample --help", "SipHash-2-4", true),
         ("profile --help", "\"quantiles\"", true),
         ("profile --help", "\"shown\"", false),
+        ("count --help", "--json", false),
+        (
+            "profile --help",
+            "quantiles and radii; inside are the vectors in bins",
+            true,
+        ),
     ] {
         let help = place.run(line).done();
         assert_eq!(help.contains(text), is_there, "{text} in {line}: {help}");
